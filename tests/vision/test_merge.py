@@ -1,5 +1,7 @@
 """Points and motion capture joined: times, frames, origins, and wrong frames caught."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -199,3 +201,19 @@ def test_inferred_points_say_so_in_their_names():
     assert tuple(map(base_name, labelled.names)) == NAMES
     plain = points().with_(origin=None)
     assert add_inferred_suffix(plain) == plain
+
+
+def bow(t):
+    """(frames, 4, 3) m: three bows of 15 cm in 12 s, further at the head."""
+    return PLACES + PLACES[:, 2:] * [0.15, 0.0, -0.05] * np.sin(2 * np.pi * np.asarray(t) / 4)[:, None, None] ** 2
+
+
+@pytest.mark.parametrize("stated", [50.0, 100.0])
+def test_motion_capture_at_a_wrong_rate_moves_otherwise(stated):
+    noise = np.random.default_rng(1).normal(0, 0.01, (360, 4, 3))
+    seen = Markers(NAMES, 30.0, bow(np.arange(360) / 30) + noise)
+    capture = Markers(NAMES[1:], stated, bow(np.arange(1200) / 100)[:, 1:])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        merge(seen, capture, max_shift_s=0.0)
+    assert any("other movements" in str(one.message) for one in caught) == (stated != 100.0)

@@ -173,6 +173,7 @@ def _lag_correlations(sums: np.ndarray) -> np.ndarray:
     return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)
 
 
+OTHER_MOTION_M = 0.05  # more than detectors' errors vary over a trial
 CLEARLY_BETTER_SHARE = 0.5  # another arrangement is right if the misfit falls below this share
 
 # {actual frame of the motion capture: its axes that are x, y, z of the points}, if it was taken for the other frame.
@@ -200,6 +201,18 @@ def check_same_world(
         f"motion capture and triangulated points lie {misfit:.3g} m apart (root mean square; limit {max_misfit:g} m): "
         f"{fault} {hint}".rstrip()
     )
+
+
+def _warn_of_other_motion(points: np.ndarray, mocap: np.ndarray) -> None:
+    """Warn where the motion capture explains less than half the variance of the points' movements."""
+    both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
+    if not both.any():
+        return
+    moved, seen = (xyz - mean_of_known(np.where(both[..., None], xyz, np.nan), 0) for xyz in (mocap, points))
+    apart, movement = _rms_of_vectors((seen - moved)[both]), _rms_of_vectors(seen[both])
+    if apart > max(OTHER_MOTION_M, movement * 0.5**0.5):
+        found = f"points move by {movement:.3g} m about their means, {apart:.3g} m apart from the motion capture"
+        warnings.warn(f"{found}: other movements. Are its frame rate, clock and trial right?", stacklevel=3)
 
 
 def _rms_distance(points: np.ndarray, mocap: np.ndarray) -> float:
@@ -322,6 +335,7 @@ def merge_with_report(
     )
     if clock:
         warnings.warn(clock, stacklevel=2)
+    _warn_of_other_motion(corresponding, known.xyz)
     return _replaced_points(points, known, pairs), MergeReport(
         shift=shift,
         misfit=misfit,
