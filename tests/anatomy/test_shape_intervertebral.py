@@ -88,7 +88,7 @@ def test_statistics_are_those_of_sampled_spines(posture):
 def measured():
     """Level angles of the articulated body in a pose {coordinate: rad}, from its centroids."""
     recipe = read_recipe("articulated")
-    body, plates = build_body(recipe, "centres"), carried_vertebrae(recipe.articulation, read_endplates())
+    body, plates = build_body(recipe, "centres"), carried_vertebrae(recipe.partition, read_endplates())
 
     def angles(pose: dict[str, float]) -> np.ndarray:
         poses = body_poses(body, neutral_motion(body, pose))

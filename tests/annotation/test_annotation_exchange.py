@@ -283,7 +283,7 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     trunk = curves.points[0, [curves.names.index(name) for name in ("Hip", "Spine_01", "Spine_02", "Spine_03")], :2]
     steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps.mean(), rtol=0.01)
-    assert "nobody is 0.95 of the image's height" in failed(call(*words, "--least-height", "0.95"))
+    assert "nobody of 5 is 0.95 of the image's height" in failed(call(*words, "--least-height", "0.95"))
 
 
 def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):

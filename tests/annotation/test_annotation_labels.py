@@ -47,7 +47,7 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
 
 
 @pytest.mark.parametrize(
-    ("frame", "view", "point", "told"), [(2, 0, "a", "2 frames"), (0, -1, "a", "2 views"), (0, 0, "aa", "'a'")]
+    ("frame", "view", "point", "told"), [(2, 0, "a", "no frame 2"), (0, -1, "a", "2 views"), (0, 0, "aa", "'a'")]
 )
 def test_a_decision_about_nothing_is_refused(frame, view, point, told):
     with pytest.raises(InputError, match=told):

@@ -78,7 +78,7 @@ def test_centroids_are_those_of_the_vertebrae_in_their_poses(recipe):
     values = np.tile(neutral_motion(sized).values, (4, 1))
     values[:, free] += rng.normal(0, 0.2, (4, int(free.sum())))
     motion = Motion(body.coordinates.names, 50, follow_couplers(sized, values), body.coordinates.rotational)
-    vertebrae = scale_vertebrae(carried_vertebrae(read_recipe(recipe).articulation, read_endplates()), factors)
+    vertebrae = scale_vertebrae(carried_vertebrae(read_recipe(recipe).partition, read_endplates()), factors)
     wanted = vertebra_centroids(body_poses(sized, motion), vertebrae, 50)
     found = body_points(sized, motion, wanted.names)
     assert len(found.names) == 25

@@ -50,7 +50,7 @@ def test_a_marker_of_weight_zero_has_no_say(release, markers):
 
 def test_unmatched_names_list_both_sides(release, markers):
     renamed = markers.with_(names=tuple("Tail" if n == "LKnee" else n for n in markers.names))
-    with pytest.raises(InputError, match=r"1 of 33 markers do not exist.*: Tail\. The body has: .*LKnee"):
+    with pytest.raises(InputError, match=r"1 of 33 markers do not exist.*: Tail\. It has .*LKnee"):
         inverse_kinematics(release, renamed)
 
 

@@ -207,7 +207,7 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path, error):
 
 def test_a_folder_with_others_files_is_not_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(InputError, match=r"thesis\.txt for one"), atomic_folder(tmp_path, OURS):
+    with pytest.raises(InputError, match=r"holds thesis\.txt"), atomic_folder(tmp_path, OURS):
         pass
     with pytest.raises(InputError, match="is a file"), atomic_folder(tmp_path / "thesis.txt", OURS):
         pass

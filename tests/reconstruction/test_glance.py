@@ -165,7 +165,7 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
     refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
     careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
     assert "without an independent check, so true errors may exceed the ±" in careful
-    px, mm = map(float, re.search(r"now lie (\d+\.\d) px .* about (\d+) mm", careful).groups())
+    px, mm = map(float, re.search(r"by (\d+\.\d) px .* about (\d+) mm", careful).groups())
     middle = np.nanmean(change_frame(found.markers.xyz, found.markers.frame, "z_up"), (0, 1))
     sideways = [project_one(one, np.stack([middle, middle + 0.001 * one.R[0]])) for one in found.cameras]
     px_per_mm = np.median([np.linalg.norm(np.diff(ends, axis=0)) for ends in sideways])

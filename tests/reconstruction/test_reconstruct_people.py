@@ -38,9 +38,9 @@ def test_each_person_is_where_they_are(truth, seen, filmed, monkeypatch):
 
 
 def test_one_person_cannot_be_all(truth, seen, filmed):
-    with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):
+    with pytest.raises(ss.InputError, match="reconstruct_people, or"):
         follow_person(seen, truth.cameras, "spinetrack37", OPTIONS.detection)
-    with pytest.raises(ss.InputError, match="reconstruct_people gives everybody"):  # before a video is looked at
+    with pytest.raises(ss.InputError, match="reconstruct_people, or"):  # before a video is looked at
         ss.reconstruct(filmed.folder, truth.cameras, options=OPTIONS)
 
 

@@ -64,7 +64,7 @@ def test_boards_of_older_opencv_are_read_as_such():
         ((7, 5, 0.0, 0.0), "squares of 0 mm"),
         ((7, 5, 0.04, 0.05), "squares of 40 mm with markers of 50 mm"),
         ((7, 5, float("nan"), 0.03), "squares of nan mm"),
-        ((12, 10, 0.04, 0.03), "has 60 markers, the dictionary 4X4_50 only 50. Name a larger one, such as 4X4_250"),
+        ((12, 10, 0.04, 0.03), "needs 60 markers, 4X4_50 has 50. Name a larger dictionary, such as 4X4_250"),
         ((7, 5, 0.04, 0.03, "4x5"), "unknown dictionary of ArUco markers '4x5'. Available: .*4X4_50"),
     ],
 )

@@ -139,7 +139,7 @@ def test_a_marker_of_weight_0_counts_as_missing():
     with pytest.warns(UserWarning, match="weight 0 in every frame of the motion capture: RKnee"):
         out = merge(points(), mocap().with_(xyz=mocap().xyz + np.array([[0], [5.0], [0]]), weight=weights(RKnee=0)))
     assert out == merge(points(), mocap().select(["LKnee", "Nose"]))
-    with pytest.raises(InputError, match=r"all 3 markers .* or of weight 0 in all 101 frames: LKnee, RKnee, Nose"):
+    with pytest.raises(InputError, match=r"all 3 markers .* or have weight 0 in all 101 frames: LKnee, RKnee, Nose"):
         merge(points(), mocap().with_(weight=np.zeros((101, 3))))
 
 

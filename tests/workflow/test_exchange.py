@@ -437,7 +437,7 @@ def test_a_data_set_is_not_made_after_a_stage_that_failed(copied):
     """With new settings: the files of the stages after it are those of the old ones."""
     copied.change(filter={"cutoff_hz": 4.0})
     atomic.write_text(failure_of(copied.config, "markers", "S01", "bow"), "no space left")
-    assert "scale is out of date (a stage before it is not done)" in failed(call("export", copied.file))
+    assert "failed (no space left)" in failed(call("export", copied.file))
 
 
 def test_csv_is_one_table_of_all_trials(finished, results, tmp_path, monkeypatch):

@@ -536,7 +536,7 @@ def test_another_rate_than_that_of_the_videos_is_named(tmp_path, filmed, stated)
 def test_one_of_two_people_in_pose2sims_points_is_followed_throughout(tmp_path):
     centres = write_pose2sim(tmp_path / "Session/walk", apart=[0.9, -0.7, 0.0])
     said = " ".join(add(tmp_path / "Session").split())
-    assert f"{FRAMES} of {FRAMES} frames show several people; the one whom most views show is followed" in said
+    assert f"{FRAMES} of {FRAMES} frames show several people; the one in most views is followed" in said
     assert "detection.person" in said
     check_markers(tmp_path / "Session/walk/kinematics/walk_spine.trc", centres)
 

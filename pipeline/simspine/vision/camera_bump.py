@@ -21,7 +21,7 @@ def find_bump(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: f
 
     An inexact calibration changes errors gradually as people walk, so lines are fitted on both sides of a jump.
     """
-    if len(cameras) < 3:
+    if len(cameras) < 3 or len(cameras) != keypoints.xy.shape[1]:  # triangulation refuses other views
         return None
     rows = np.arange(0, keypoints.frames, max(1, round(keypoints.rate * BLOCK_S / BLOCK_FRAMES)))
     rows = rows[: len(rows) // BLOCK_FRAMES * BLOCK_FRAMES]

@@ -334,13 +334,13 @@ def stage_states(config: Config) -> list[StageState]:
 
 
 def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
-    """The first stage of these subjects that used other inputs, settings or code than there are now, or comes after
-    one that is not done; and why. Neither pages nor the files of a virtual capture are part of a data set."""
+    """The first stage of these subjects that failed, or used other inputs, settings or code than now; and why. Neither
+    pages nor the files of a virtual capture are part of a data set."""
     for state in stage_states(config):
-        counts = state.subject in subjects and state.stage not in ("page", CAPTURE_JOB)
-        if counts and state.kind in (STATE_STALE, STATE_WAITING):
-            why = state.why or "a stage before it is not done"
-            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} is out of date ({why})"
+        counts = state.subject in subjects and state.stage not in ("page", "inputs", CAPTURE_JOB)
+        if counts and state.kind in (STATE_STALE, STATE_FAILED):
+            what = "failed" if state.kind == STATE_FAILED else "is out of date"
+            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} {what} ({state.why})"
     return None
 
 

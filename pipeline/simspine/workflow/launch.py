@@ -123,7 +123,9 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     return "\n".join(["the workflow failed", *lines[-LAST_LINES_SHOWN:]])
 
 
-def _follow_output(command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool) -> tuple[int, list[str]]:
+def _follow_output(
+    command: Sequence[str], log: IO[str], lock: tuple[int, ...], quiet: bool = False
+) -> tuple[int, list[str]]:
     """Run Snakemake, show the output of the stages, log its own messages. Returns exit code and failed rules."""
     commands = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": commands, "PYTHONSAFEPATH": "1"}
