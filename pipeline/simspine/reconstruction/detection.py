@@ -207,9 +207,8 @@ def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
         if len(repeats) > MOST_REPEATS:
             frames = shorten(frame_ranges(repeats), 60, placeholder=" …")
             where = f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames})"
-            warn_assumed(
-                f"{where} all its points are where they were in the frame before. Did it stand still? Else take fewer frames a second."
-            )
+            text = f"{where} all its points are where they were in the frame before"
+            warn_assumed(f"{text}. Did the video stand still? Else take fewer frames a second.")
         for other in range(view):
             if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
                 warn_assumed(f"{names[other]} and {name} have exactly the same points. Is one a copy of the other?")
