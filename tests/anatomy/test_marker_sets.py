@@ -152,7 +152,7 @@ def test_markers_without_a_place_are_left_out():
 
 
 @pytest.mark.parametrize(
-    ("beside", "thoracic", "taken"),
+    ("others", "thoracic", "taken"),
     [
         ("C7 L3 LPSIS RPSIS", "Th3 Th7 TH11", "T3_skin T7_skin T11_skin"),
         ("Ada:C7 Ada:L1 Ada:LASI", "Ada:TH_02 Ada:th12", "T2_skin T12_skin"),
@@ -161,8 +161,8 @@ def test_markers_without_a_place_are_left_out():
         ("C7 T10 LASI RASI", "TH5 TH9", "TH5 TH9"),
     ],
 )
-def test_thoracic_vertebrae_by_their_latin_name(beside, thoracic, taken):
-    names = (*beside.split(), *thoracic.split())
+def test_thoracic_vertebrae_by_their_latin_name(others, thoracic, taken):
+    names = (*others.split(), *thoracic.split())
     markers = Markers(names, 100.0, np.random.default_rng(3).uniform(0, 1.5, (3, len(names), 3)), "y_up")
     for chosen in (BodyOptions(), BodyOptions(markers="spine")):
         assert set(taken.split()) <= set(given_markers(markers, chosen)["markers"].names)

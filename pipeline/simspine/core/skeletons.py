@@ -83,7 +83,7 @@ def plain_name(name: str) -> str:
 def thoracic_names(names: Sequence[str]) -> dict[str, str]:
     """{'Th4': 'T4'} for names of thoracic vertebrae; {} where they may be markers of a thigh or thorax.
 
-    Vertebrae have one above the fourth among them, and others as C7 or L3 beside them.
+    They are vertebrae if one number is above 4 and the set also has vertebrae of another region, such as C7 or L3.
     """
     plain = {name: plain_name(name) for name in names}
     numbers = {name: int(found[1]) for name, one in plain.items() if (found := _THORACIC_NAME.fullmatch(one))}

@@ -205,12 +205,10 @@ def check_same_world(
 
 def _warn_of_other_motion(points: np.ndarray, mocap: np.ndarray) -> None:
     """Warn where the motion capture explains less than half the variance of the points' movements."""
-    both = np.isfinite(points).all(-1) & np.isfinite(mocap).all(-1)
-    if not both.any():
-        return
-    moved, seen = (xyz - mean_of_known(np.where(both[..., None], xyz, np.nan), 0) for xyz in (mocap, points))
-    apart, movement = _rms_of_vectors((seen - moved)[both]), _rms_of_vectors(seen[both])
-    if apart > max(OTHER_MOTION_M, movement * 0.5**0.5):
+    shared = np.isfinite(points + mocap)
+    seen, moved = (xyz - mean_of_known(np.where(shared, xyz, np.nan), 0) for xyz in (points, mocap))
+    apart, movement = _rms_distance(seen, moved), _rms_distance(seen, 0.0 * moved)
+    if np.isfinite(apart) and apart > max(OTHER_MOTION_M, movement * 0.5**0.5):
         found = f"points move by {movement:.3g} m about their means, {apart:.3g} m apart from the motion capture"
         warnings.warn(f"{found}: other movements. Are its frame rate, clock and trial right?", stacklevel=3)
 
