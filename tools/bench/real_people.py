@@ -14,7 +14,7 @@ from tools.bench.baselines import BACK_MARKERS, back_marker_baselines
 from tools.bench.figures import STATED_PERCENT, coverage
 
 from simspine.anatomy.body import body_poses, forward_kinematics
-from simspine.anatomy.marker_sets import read_marker_set, read_skin_table
+from simspine.anatomy.marker_sets import read_marker_set
 from simspine.anatomy.person_variation import curve_prior, is_flexion_prior, levels_given_curve
 from simspine.anatomy.priors import LinearPrior, Prior, level_priors
 from simspine.anatomy.recipes import read_recipe
@@ -83,11 +83,11 @@ def _with_same_markers(trials: Mapping[str, Markers]) -> dict[str, Markers]:
 class MarkerPrediction:
     """Where a marker that was left out should be in a trial, in ground.
 
-    place: (frames, 3) m, of the body's marker. axes: (frames, 3, 3), of the vertebra below it. posture: (frames, 3, 3)
-    m², of the solution without what lasts. lasting: (3, 3) m², along the axes, of the body and of the marker's place on
-    it. noise: m, of skin over bone. slips: (frames, others, 3) m along the axes, how far the other markers of the back
-    are seen off their places on the body. along: (others,) m along the back from the uppermost; at: m, of the marker
-    itself.
+    place: (frames, 3) m, of the body's marker. axes: (frames, 3, 3), of the vertebra below it. posture: (frames, 3,
+    3) m², of the solution without what lasts. lasting: (3, 3) m², along the axes, of the body and of the marker's
+    place on it. noise: m, of skin over bone, as learnt from the trials. slips: (frames, others, 3) m along the
+    axes, how far the other markers of the back are seen off their places on the body. along: (others,) m along the
+    back from the uppermost; at: m, of the marker itself.
     """
 
     place: np.ndarray
@@ -149,7 +149,7 @@ class MarkerPrediction:
 
 def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, MarkerPrediction]:
     """The marker over a level in all trials of a person (y_up), from all their other markers."""
-    points, table = read_marker_set(MARKER_SET), read_skin_table()
+    points = read_marker_set(MARKER_SET)
     hidden = {trial: _without_marker(markers, level) for trial, markers in trials.items()}
     known = {trial: points.renamed(markers) for trial, markers in hidden.items()}
     sized, _ = body_of_person(list(known.values()), GAIT_OPTIONS.body.recipe, MARKER_SET, GAIT_OPTIONS)
@@ -171,7 +171,7 @@ def predict_left_out(trials: Mapping[str, Markers], level: str) -> dict[str, Mar
             axes=axes,
             posture=result.posterior.derived["markers"][:, 0] - axes @ lasting @ np.swapaxes(axes, -1, -2),
             lasting=lasting,
-            noise=table.noise,
+            noise=sized.person.noise.skin_sd,
             slips=np.einsum("tji,tmj->tmi", axes, hidden[trial].select(others).xyz - places[:, 1:]),
             along=np.delete(on_back, BACK_MARKERS.index(level)),
             at=float(on_back[BACK_MARKERS.index(level)]),
