@@ -67,7 +67,7 @@ def test_what_a_region_is_always_off_by_is_no_points_own():
     assert covariance[i, i + 1] == pytest.approx(0.0, abs=1e-12)  # forwards says nothing of upwards
     stays = np.zeros(len(names))
     stays[[i, j]] = 0.025, 0.024
-    region = names.index("lumbar points always, x")
+    region = names.index("detector bias of lumbar, x")
     stays[region] = 0.024
     own, variance, always, unsure = places.split_bias_from_trial_error(stays, covariance)
     np.testing.assert_allclose(own[places.points.index("Spine_01")], (0.001, 0.0, 0.0), atol=1e-12)

@@ -34,7 +34,6 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem
 # {field of `NoiseLevels`: kinds of points}
 KINDS_OF_LEVEL = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,), "skin_sd": (ON_SKIN,)}
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
-MAX_WEIGHT_FACTOR = 4.0  # largest factor on a marker's weight in its marker set; its inverse is the smallest
 MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body
 
 
@@ -75,8 +74,7 @@ def _learnt_marker_noise(
         each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     factors = {
-        name: float(np.clip(levels.weight_factors.get(name, 1.0) * factor, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
-        for name, factor in change.items()
+        name: levels.weight_factors.get(name, 1.0) * factor for name, factor in change.items()
     }
     return replace(levels, weight_factors=factors, **update)
 
@@ -100,7 +98,7 @@ def lasting_error_share(
     its autocorrelation is `default`, s.
     """
     first = problem.observations[0].markers
-    detected = first.of_origin(*FROM_DETECTOR)
+    detected = are_of_kind(first, *FROM_DETECTOR)
     on_spine = np.isin(first.names, SPINE_CHAIN_MARKERS) & detected
     group = on_spine if on_spine.any() else detected  # a detector without points of the spine
     starts = np.cumsum([0, *(recording.markers.frames for recording in problem.observations)])

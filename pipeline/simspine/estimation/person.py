@@ -185,12 +185,12 @@ class PointPlaces:
     @property
     def region_coordinate_names(self) -> list[str]:
         """Names of three unknowns of each region: the bias of its points in all trials."""
-        return [f"{region} points always, {axis}" for region in self.regions for axis in "xyz"]
+        return [f"detector bias of {region}, {axis}" for region in self.regions for axis in "xyz"]
 
     def region_of(self, point: str) -> tuple[str, ...]:
         """Names of the three unknowns of a point's region; () if no region has the point."""
         regions = [region for region, members in self.regions.items() if point in members]
-        return tuple(f"{region} points always, {axis}" for region in regions for axis in "xyz")
+        return tuple(f"detector bias of {region}, {axis}" for region in regions for axis in "xyz")
 
     def priors(
         self, lasting_sd: float, detector_bias_sd: float, side_difference_sd: float = SIDE_DIFFERENCE_SD_M
@@ -200,11 +200,8 @@ class PointPlaces:
         known_sd = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         place_sd = np.concatenate([*known_sd, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
         priors = [
-            LinearPrior(
-                {f"{region} points always, {axis}": 1.0}, 0.0, max(detector_bias_sd, NO_ERROR_SD_M), "detectors"
-            )
-            for region in self.regions
-            for axis in "xyz"
+            LinearPrior({name: 1.0}, 0.0, max(detector_bias_sd, NO_ERROR_SD_M), "detectors")
+            for name in self.region_coordinate_names
         ]
         pelvis, on_back = pelvis_skin_pair(is_skin_marker(self.sd)), self.skin_along_spine
         for i, (name, sd) in enumerate(zip(self.coordinate_names, place_sd.tolist(), strict=True)):
