@@ -220,7 +220,7 @@ class TestToml:
             write_calibration(tmp_path / name, [camera()])
 
 
-RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": []}}'
+RIG = '{"a": {"size": %s, "K": 0, "dist_k1k2p1p2k3": [], "t_m": [], "R_world_to_cam": [0, 0, 0]}}'
 
 
 @pytest.mark.parametrize("part", ["a", '"a.b"', "'a!b' ", "a-ä"])
@@ -279,6 +279,33 @@ class TestRig:
         assert found.lens == ("fisheye" if fisheye else "perspective")
         np.testing.assert_array_equal(found.distortion, entry["dist"][: min(count, 8)])
 
+    def test_rotation_vectors(self, tmp_path):
+        """As OpenCV gives them, as a column; in degrees they are refused."""
+        cameras, path = [camera("a"), camera("b", seed=1)], tmp_path / "rig.json"
+        for degrees in (False, True):
+            turns = [Rotation.from_matrix(c.R).as_rotvec(degrees)[:, None].tolist() for c in cameras]
+            both = zip(cameras, turns, strict=True)
+            path.write_text(json.dumps({c.name: self.entry(c) | {"R_world_to_cam": turn} for c, turn in both}))
+            if not degrees:
+                same(read_calibration(path), cameras)
+        with pytest.raises(InputError, match=r"camera 'a': rotation .* is more than a turn; are these degrees"):
+            read_calibration(path)
+
+    @pytest.mark.parametrize(
+        ("before", "after", "said"),
+        [
+            ("1145.0494", "1145,5", "K is not made of numbers .its rows differ in length; are there decimal commas"),
+            ("1145.0494", '"1145,0494"', "K is not made of numbers .it holds texts; are there decimal commas"),
+            ('"K"', '"camera_matrix"', "camera 'a': 'K' is missing. Found: size, camera_matrix"),
+            ('"dist_k1k2p1p2k3"', '"distortion"', "camera 'a': 'dist' is missing. Found: size, K, distortion"),
+        ],
+    )
+    def test_other_spellings_are_named(self, tmp_path, before, after, said):
+        text = json.dumps({c.name: self.entry(c) for c in (camera("a"), camera("b", seed=1))})
+        (tmp_path / "rig.json").write_text(text.replace(before, after))
+        with pytest.raises(InputError, match=rf"rig\.json.*{said}"):
+            read_calibration(tmp_path / "rig.json")
+
     def test_by_subject(self, tmp_path):
         cameras = [camera("54138969", -0.003), camera("55011271", 0.007, 1)]
         rig = {c.name: self.entry(c) for c in cameras}
@@ -318,7 +345,11 @@ class TestRig:
         ("x.toml", "", "empty"),
         ("x.dat", "hello", "unknown calibration format"),
         ("x.toml", "[metadata]\na = 1", "no camera"),
-        ("x.toml", "[a]\nrotation = [0.0, 90.0, 0.0]", "more than a turn; are these degrees"),
+        (
+            "x.toml",
+            "[a]\nrotation = [0.0, 90.0, 0.0]\nsize = [9, 9]\nmatrix = []\ndistortions = []\ntranslation = []",
+            "more than a turn; are these degrees",
+        ),
     ],
 )
 def test_refused(tmp_path, name, text, message):
@@ -451,6 +482,15 @@ class TestEasyMocap:
         cameras = [camera("1"), camera("b", -0.003, 1)]
         self.write(tmp_path, cameras, matrices=False)
         same(read_calibration(tmp_path / "intri.yml"), cameras, 1e-9)
+
+    def test_rotation_vectors_in_degrees(self, tmp_path):
+        cameras = [camera("1"), camera("b", -0.003, 1)]
+        self.write(tmp_path, cameras, matrices=False)
+        text = (tmp_path / "extri.yml").read_text()
+        (x, y, z), file = Rotation.from_matrix(cameras[0].R).as_rotvec(degrees=True), tmp_path / "extri.yml"
+        file.write_text(re.sub(r"(R_1:.*?data: )\[[^]]*\]", rf"\g<1>[ {x}, {y}, {z} ]", text, count=1, flags=re.DOTALL))
+        with pytest.raises(InputError, match=r"camera '1': rotation .* is more than a turn; are these degrees"):
+            read_calibration(tmp_path / "intri.yml")
 
     def test_centimetres(self, tmp_path):
         """EasyMocap#5: the unit must be the metre."""
@@ -668,10 +708,15 @@ def test_a_fisheye_lens_named_as_elsewhere_is_refused(tmp_path, said):
 
 
 @pytest.mark.parametrize(
-    "K", [[[2800, 0, 1920], [0, 2800, 1080], [0, 0, 1]], [[1400, 0, 960], [0, 700, 540], [0, 0, 1]]]
+    "K",
+    [
+        [[2800, 0, 1920], [0, 2800, 1080], [0, 0, 1]],
+        [[1400, 0, 960], [0, 700, 540], [0, 0, 1]],
+        [[700, 0, 489], [0, 700, 262], [0, 0, 1]],
+    ],
 )
 def test_a_camera_matrix_of_another_image_size(tmp_path, K):
-    """Calibrated at 3840×2160 px, or at half the height, for an image of 1920×1080 px."""
+    """Calibrated at 3840×2160 px, at half the height, or at 960×540 px, for an image of 1920×1080 px."""
     right = [[1400, 0, 960], [0, 1400, 540], [0, 0, 1]]
     for matrix, about in ((K, pytest.warns(UserWarning, match="Was it of another size")), (right, nullcontext())):
         c = Camera("one", (1920, 1080), matrix, np.zeros(5), np.eye(3), [0, 0, 3])
@@ -681,12 +726,12 @@ def test_a_camera_matrix_of_another_image_size(tmp_path, K):
             read_calibration(tmp_path / "c.toml")
 
 
-@pytest.mark.parametrize("focal", [4.2, 5e4])
-def test_focal_lengths_in_millimetres_are_refused(tmp_path, focal):
-    """4.2 mm of a phone; 50,000 px of an image of 1002 px would see 1°."""
+@pytest.mark.parametrize("focal", [4.2, 0.84, 5e4])
+def test_focal_lengths_in_millimetres_or_shares_are_refused(tmp_path, focal):
+    """4.2 mm of a phone; 0.84 of the image's width; 50,000 px of an image of 1002 px would see 1°."""
     c = camera("one")
     write_calibration(tmp_path / "c.toml", [c.with_(K=c.K * [[focal / c.K[0, 0]], [1], [1]])])
-    with pytest.raises(InputError, match=r"table \[one\]: the focal length is .* px, the image has 1002. Is it in mm"):
+    with pytest.raises(InputError, match=r"table \[one\]: focal length .* px of 1002. Is it in mm, or a share"):
         read_calibration(tmp_path / "c.toml")
 
 

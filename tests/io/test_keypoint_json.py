@@ -165,7 +165,7 @@ def test_scores_over_one(tmp_path):
     with pytest.warns(UserWarning, match="cut to 1"):
         assert read_keypoints([a], NAMES, 50).confidence.max() == 1.0
     b = put(tmp_path / "b", {"0.json": [person(1, 95)]})
-    with pytest.raises(InputError, match="scores reach 95"):
+    with pytest.raises(InputError, match="scores reach 95, expected x, y and a score of 0…1 each"):
         read_keypoints([b], NAMES, 50)
 
 
@@ -193,9 +193,11 @@ def test_hidden_and_foreign_files_are_not_read(tmp_path):
     [
         ("1.json", "{", "1.json: not a keypoint file"),
         ("1.json", "[]", "1.json: not a keypoint file"),
+        ("1.json", '{"keypoints": [[1, 2]]}', "as OpenPose writes them, which ss.write_keypoints makes of arrays"),
         ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2]}]}', "1.json: pose_keypoints_2d has 2 numbers"),
+        ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2, 0,9]}]}', "not x y score each. Decimal commas"),
         ("1.json", '{"people": [{"pose_keypoints_2d": [1, 2, 0.5]}]}', "people with 1 and 3 points"),
-        ("x.json", "{}", "no frame number"),
+        ("x.json", "{}", "no frame number in the file's name; expected a file for each image"),
         ("9" * 60 + ".json", "{}", "no frame number"),
         ("00.json", "{}", "is there twice"),
         ("20240101120000.json", '{"people": []}', "are numbered 0 to 20240101120000"),
@@ -222,6 +224,7 @@ def test_refused_folders(tmp_path):
         ([], "no keypoint folder"),
         ([a, tmp_path / "none"], "none: no such folder"),
         ([a, tmp_path / "empty"], "no .json file"),
+        ([tmp_path / "a.slp"], "a.slp: no such folder of keypoint files; a table must be .csv or .h5"),
     ):
         with pytest.raises(InputError, match=message):
             read_keypoints(folders, NAMES, 50)

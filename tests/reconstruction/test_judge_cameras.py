@@ -98,8 +98,8 @@ def test_a_person_who_is_seen_by_fewer_than_two_cameras(views):
 @pytest.mark.parametrize(
     ("largest", "apart", "said"),
     [
-        (1.0, 1.0, "Multiply x by the width"),
-        (92.0, 1.0, "within 0…92, no pixels"),
+        (1.0, 1.0, "Multiply shares by width and height"),
+        (92.0, 1.0, "within ±92, no pixels"),
         (900.0, 0.0, "all cameras are in one place"),
     ],
 )

@@ -14,8 +14,10 @@ from small_c3d import write_small_c3d
 from simspine.core.geometry import change_frame
 from simspine.core.settings import models_folder
 from simspine.core.types import Markers, Origin
+from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.trc import read_trc, write_trc
+from simspine.workflow.inputs import capture_of_config
 
 # Cameras and videos
 
@@ -36,6 +38,22 @@ def test_calibration_that_is_a_folder(copied, refused):
 
 
 # Keypoints
+
+
+def test_folders_are_of_the_cameras_after_which_they_are_named(copied, truth):
+    """In a calibration of another order, with one more camera; folders of other names are in the file's order."""
+    trial, cameras = copied.config.subjects["S01"].trials["bow"], truth.cameras
+    write_calibration(
+        copied.folder / "cameras.toml",
+        [cameras[2], cameras[0].with_(name="cam09", t=cameras[0].t + 0.5), cameras[0], cameras[3], cameras[1]],
+    )
+    found = capture_of_config(trial, "S01", copied.config).cameras()
+    assert [camera.name for camera in found] == [camera.name for camera in cameras]
+    assert found[1].t == pytest.approx(cameras[1].t)
+    other = (copied.folder / "pose/bow/cam02_json").rename(copied.folder / "pose/bow/left")
+    renamed = trial.model_copy(update={"keypoints": [*trial.keypoints[:1], str(other), *trial.keypoints[2:]]})
+    given = capture_of_config(renamed, "S01", copied.config).cameras()
+    assert [camera.name for camera in given] == ["cam03", "cam09", "cam01", "cam04", "cam02"]
 
 
 def test_keypoint_folder_that_does_not_exist(copied, refused):

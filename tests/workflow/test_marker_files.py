@@ -136,6 +136,9 @@ def test_videos_need_a_calibration(tmp_path):
     done = call("init", tmp_path / "a.mp4", tmp_path / "b.mp4", "--out", tmp_path / "x.yaml")
     assert done.exit_code == 2
     assert "--calibration" in done.stderr
+    (tmp_path / "walk.csv").write_text("Trajectories\n100\n")  # as Vicon exports them
+    done = call("init", tmp_path / "walk.csv", "--out", tmp_path / "x.yaml")
+    assert "walk.csv: videos need a calibration (--calibration); markers, a .trc or .c3d file" in done.stderr
 
 
 @pytest.mark.parametrize(

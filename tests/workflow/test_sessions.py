@@ -253,9 +253,13 @@ def test_vicon(tmp_path):
     own = [label for label in labels if known.names.get(label) in whole.names and label not in ("SACR", "S2")]
     own = [label for label in own if label not in ("T1", "T3", "T5", "T7", "T9", "T11", "L2", "L4")]
     xyz = markers_in_frame(whole.select([known.names[label] for label in own]), "y_up").xyz
-    content = {"names": [f"Ada:{label}" for label in own], "values": xyz, "rate": RATE}
+    own.append("BACK1")  # of no set
+    content = {"names": [f"Ada:{label}" for label in own], "values": np.append(xyz, xyz[:, :1], 1), "rate": RATE}
     write_small_c3d(tmp_path / "walk.C3D", content, {"Y_SCREEN": ["+Y"], "X_SCREEN": ["+X"]})
     (tmp_path / "notes.txt").write_text("not a recording")
+    said = succeeded(call("init", tmp_path, "--out", tmp_path / "mine.yaml"))
+    assert f"\nwalk: {len(own) - 1} of {len(own)} markers are known, {FRAMES} frames at 50 Hz" in said
+    assert "not used: BACK1." in said
     assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Union, get_args, get_origin
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, reason_of
 
 NORMAL_95 = 1.96  # standard deviations on either side of a mean: every ± of report and terminal is this 95 % interval
 
@@ -42,7 +42,7 @@ def require_numbers(
             given = np.ma.filled(given.astype(float), np.nan)
         array = np.asarray(given, dtype)
     except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name} is not made of numbers ({error}).") from None
+        raise InputError(f"{name} is not made of numbers ({reason_of(error)}).") from None
     if shape is not None and array.shape != shape:
         raise InputError(f"{name} has shape {array.shape}, expected {shape}.")
     return array

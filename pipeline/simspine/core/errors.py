@@ -162,8 +162,12 @@ def naming_content(path: object, expected: str) -> Iterator[None]:
         raise InputError(f"{path}: not {expected} ({reason_of(error)}).") from None
 
 
-# Words in messages of the HDF5 library, and their meaning.
-_HDF5_REASONS = {"signature not found": "it does not begin as an HDF5 file does", "truncated file": "it is cut short"}
+_REASONS = {  # words in messages of the HDF5 library and of NumPy, and their meaning
+    "signature not found": "it does not begin as an HDF5 file does",
+    "truncated file": "it is cut short",
+    "inhomogeneous shape": "its rows differ in length; are there decimal commas?",
+    "found <U": "it holds texts; are there decimal commas?",
+}
 
 
 def reason_of(error: Exception) -> str:
@@ -177,7 +181,7 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TypeError | AttributeError):
         return "an entry is of another kind than expected"
     text = str(error)
-    return next((reason for words, reason in _HDF5_REASONS.items() if words in text), text)
+    return next((reason for words, reason in _REASONS.items() if words in text), text)
 
 
 def names_text(names: Iterable[str], most: int = 5) -> str:
@@ -212,6 +216,5 @@ def require_known(kind: str, wanted: Iterable[object], available: Iterable[str],
 
 def index_of_name(name: str, names: Sequence[str], kind: str, where: str = "") -> int:
     """Index of `name` among `names`; raises `unknown_name` where it is none of them."""
-    if name not in names:
-        raise unknown_name(kind, name, names, where)
+    require_known(kind, (name,), names, where)
     return names.index(name)

@@ -93,7 +93,7 @@ def _markers_of_c3d(
     xyz[~np.isfinite(xyz).all(-1)] = np.nan
     names, xyz = named_columns([labels[i] for i in kept], xyz, "point", str(path))
     if not names:
-        raise InputError(f"{path}: no point has a label (POINT:LABELS).")
+        raise InputError(f"{path}: no point has a label (POINT:LABELS). Label them, and export again.")
     xyz = without_placeholders(xyz, path)
     if not np.isfinite(xyz).any():
         raise InputError(f"{path}: all points are missing, {(residuals < 0).mean():.0%} by residual −1. Label them.")

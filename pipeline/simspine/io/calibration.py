@@ -24,11 +24,12 @@ from simspine.io.text_tables import warn_assumed
 
 _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tables of Pose2Sim's and Caliscope's files
 _QUALISYS_SUBPIXELS = 64  # Qualisys states image positions in 1/64 px
+_QUALISYS_LENS = "radialDistortion1 radialDistortion2 tangentalDistortion1 tangentalDistortion2 radialDistortion3"
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
 _MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # upright board's axes to z up
 _EASYMOCAP_FILES = ("intri.yml", "extri.yml")
-_TOML_ENTRIES = ("size", "matrix", "distortions", "translation")
+_TOML_ENTRIES = ("size", "matrix", "distortions", "translation", "rotation")
 _ORIGIN = "the world's origin"
 _LEAST_CAMERA_DISTANCE_M = 1e-3  # m between two cameras; nearer ones suggest that one was not calibrated
 _USUAL_CAMERA_DISTANCES_M = (0.1, 15.0)  # m between the two places farthest apart; outside this range a warning
@@ -37,7 +38,7 @@ _LEAST_FOCAL_WIDTHS = 0.03  # least focal length as a share of the longer image 
 _FISHEYE_WORD = re.compile(r"fish.?eye|equidistant|omni|kannala", re.IGNORECASE)
 _UNREAD_ENTRY = re.compile(r"^(image_)?(rotate|rotation_(?!count)|orientation|flip|mirror)|(^|_)units?$", re.IGNORECASE)
 _MOST_DISTANCE_RATIO, _MOST_ROLL_RAD = 2.5, np.radians(25.0)  # of cameras of one set-up, from where they look
-_MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.25, 1.5  # principal point to image centre; ratio of both focal lengths
+_MOST_CENTRE_SHARE, _MOST_PIXEL_RATIO = 0.2, 1.5  # principal point to image centre; ratio of both focal lengths
 _TURNED_CENTRE_SHARE = 0.1  # of the longer image side: a principal point this near to an image's centre fits the image
 _FOREIGN_UNITS = {"dm": 0.1, "ft": 0.3048, "in": 0.0254, "cm": 0.01, "mm": 0.001}
 _READABLE_FORMATS = (
@@ -74,7 +75,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
     """
     cameras = list(cameras_as_written(path, subject))
     if not cameras:
-        raise InputError(f"{path}: no camera in the file.")
+        raise InputError(f"{path}: no camera in the file, or none is calibrated.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
         raise InputError(f"{path}: several cameras are called {repeated}.")
     _check_distances(cameras, path)
@@ -115,7 +116,7 @@ def _check_distances(cameras: Sequence[Camera], path) -> None:
     apart, which = max(distances, key=lambda pair: round(pair[0], 3))
     nearest, twins = min((pair for pair in distances if not pair[1].endswith(_ORIGIN)), default=(apart, ""))
     if nearest < _LEAST_CAMERA_DISTANCE_M and apart > 0:
-        warn_assumed(f"{path}: {twins} are in one place. Was one of them calibrated?")
+        warn_assumed(f"{path}: {twins} are in one place. Was one calibrated? R and t must lead from world to camera.")
     least, most = _USUAL_CAMERA_DISTANCES_M
     usual = least <= apart <= most and _shows_people(cameras)
     if usual or apart == 0:  # a file of lenses alone has all cameras in one place
@@ -222,14 +223,7 @@ def _cameras_of_toml(text: str, path) -> Iterator[Camera]:
     _warn_turned({name: 90 * turn for name, turn in zip(names, turns, strict=True)}, path)
     for name, (key, table) in zip(names, tables.items(), strict=True):
         where = f"{path}, table [{key}]"
-        turn = require_numbers(f"{where}: rotation", _required_entry(table, "rotation", where))
-        if turn.size not in (3, 9):
-            raise InputError(f"{where}: rotation has {turn.size} numbers, expected a Rodrigues vector of 3 (radians).")
-        if turn.size == 3 and np.linalg.norm(turn) > 2 * np.pi:
-            raise InputError(f"{where}: rotation {turn.ravel().tolist()} is more than a turn; are these degrees?")
-        Rotation = scipy.spatial.transform.Rotation
-        R = turn.reshape(3, 3) if turn.size == 9 else Rotation.from_rotvec(turn.ravel()).as_matrix()
-        size, K, distortion, t = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
+        size, K, distortion, t, R = (_required_entry(table, entry, where) for entry in _TOML_ENTRIES)
         lens = _lens_model(table, where)
         yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
 
@@ -239,7 +233,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
     content = text_tables.parse_content(text_tables.load_json, text, "valid JSON", path)
     if not isinstance(content, dict) or not all(isinstance(entry, dict) for entry in content.values()):
         raise InputError(f"{path}: expected an object of cameras, or of subjects with cameras. {_READABLE_FORMATS}")
-    if content and not any("K" in entry for entry in content.values()):
+    if any(isinstance(value, dict) for entry in content.values() for value in entry.values()):
         if subject is None and len(content) != 1:
             raise InputError(f"{path}: holds several rigs; say which (subject=…). Available: {', '.join(content)}.")
         subject = subject or next(iter(content))
@@ -249,7 +243,7 @@ def _cameras_of_json(text: str, path, subject: str | None) -> Iterator[Camera]:
         where = f"{path}, camera {name!r}"
         if not isinstance(entry, dict):
             raise InputError(f"{where}: expected an object with size, K, dist, R_world_to_cam and t_m.")
-        keys = ("size", "K", "dist" if "dist" in entry else "dist_k1k2p1p2k3", "t_m", "R_world_to_cam")
+        keys = ("size", "K", "dist_k1k2p1p2k3" if "dist_k1k2p1p2k3" in entry else "dist", "t_m", "R_world_to_cam")
         size, K, distortion, t, R = (_required_entry(entry, key, where) for key in keys)
         lens = _lens_model(entry, where)
         yield _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where, lens=lens)
@@ -290,22 +284,15 @@ def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:
         ]
 
     left, right, top, bottom = attributes("fov_video", "left right top bottom")
-    fu, fv, cu, cv, skew = attributes("intrinsic", "focalLengthU focalLengthV centerPointU centerPointV skew")
+    *focals_and_centre, skew = attributes("intrinsic", "focalLengthU focalLengthV centerPointU centerPointV skew")
+    fx, fy, cx, cy = (value / _QUALISYS_SUBPIXELS for value in focals_and_centre)
     if skew:
         raise InputError(f"{where}: skew is {skew:g}; its unit is not documented, only 0 is supported.")
-    K = [
-        [fu / _QUALISYS_SUBPIXELS, 0, cu / _QUALISYS_SUBPIXELS - left],
-        [0, fv / _QUALISYS_SUBPIXELS, cv / _QUALISYS_SUBPIXELS - top],
-        [0, 0, 1],
-    ]
-    tangential = "tangentalDistortion1 tangentalDistortion2"  # Qualisys' spelling
-    distortion = attributes("intrinsic", f"radialDistortion1 radialDistortion2 {tangential} radialDistortion3")
-    axes = np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
-    R = _HALF_TURN @ axes
+    K = [[fx, 0, cx - left], [0, fy, cy - top], [0, 0, 1]]
+    R = _HALF_TURN @ np.reshape(attributes("transform", "r11 r12 r13 r21 r22 r23 r31 r32 r33"), (3, 3))
     t = -R @ np.array(attributes("transform", "x y z")) / 1000
-    return _calibrated_camera(
-        name, (right - left + 1, bottom - top + 1), K, distortion=distortion, t=t, R=R, where=where
-    )
+    size, distortion = (right - left + 1, bottom - top + 1), attributes("intrinsic", _QUALISYS_LENS)
+    return _calibrated_camera(name, size, K, distortion=distortion, t=t, R=R, where=where)
 
 
 def _cameras_of_vicon(root: ElementTree.Element, path) -> list[Camera]:
@@ -412,9 +399,8 @@ def _cameras_of_easymocap(path: Path) -> Iterator[Camera]:
         nodes = {"K": inside, "dist": inside, "Rot": outside, "R": outside, "T": outside}
         found = {key: store.get(f"{key}_{name}") for key, store in nodes.items()}
         there = {key: _opencv_matrix(entry, f"{where}: {key}_{name}") for key, entry in found.items() if entry}
-        if "Rot" not in there and "R" in there and there["R"].size == 3:  # a rotation vector only
-            there["Rot"] = scipy.spatial.transform.Rotation.from_rotvec(np.ravel(there["R"])).as_matrix()
-        K, distortion, R, t = (_required_entry(there, key, where) for key in ("K", "dist", "Rot", "T"))
+        keys = ("K", "dist", "R" if "R" in there and "Rot" not in there else "Rot", "T")  # R: a rotation vector
+        K, distortion, R, t = (_required_entry(there, key, where) for key in keys)
         size = [text_tables.parse_number(str(inside.get(f"{key}_{name}", 0)), where) for key in "WH"]
         if min(size) <= 0:
             size = [round(2 * K[0, 2]), round(2 * K[1, 2])]
@@ -457,11 +443,18 @@ def _lens_model(table: dict, where: str) -> str:
 
 
 def _calibrated_camera(name, size, K, distortion, t, R, where: str, lens: str = "perspective") -> Camera:
+    """The camera, checked. R: a matrix, or a Rodrigues vector in radians."""
+    turn = require_numbers(f"{where}: rotation", R).ravel()
+    if turn.size not in (3, 9):
+        raise InputError(f"{where}: rotation has {turn.size} numbers, not those of a matrix or a Rodrigues vector.")
+    if turn.size == 3 and np.linalg.norm(turn) > 2 * np.pi:
+        raise InputError(f"{where}: rotation {turn.tolist()} is more than a turn; are these degrees?")
+    R = turn.reshape(3, 3) if turn.size == 9 else scipy.spatial.transform.Rotation.from_rotvec(turn).as_matrix()
     with naming_content(where, "a camera"):
         camera = Camera(name=name, size=size, K=K, distortion=distortion, R=R, t=t, lens=lens)
     focal, widths = float(camera.K[0, 0]), camera.K[0, 0] / max(camera.size)
     if not _LEAST_FOCAL_WIDTHS < widths < 1 / _LEAST_FOCAL_WIDTHS:
-        raise InputError(f"{where}: the focal length is {focal:g} px, the image has {max(camera.size)}. Is it in mm?")
+        raise InputError(f"{where}: focal length {focal:g} px of {max(camera.size)}. Is it in mm, or a share of width?")
     middle, turned = np.array(camera.size) / 2, np.array(camera.size)[::-1] / 2
     off, off_turned = (np.abs(camera.K[:2, 2] - place).max() / max(camera.size) for place in (middle, turned))
     turned_only, ratio = off_turned < _TURNED_CENTRE_SHARE < off, abs(np.log(camera.K[1, 1] / focal))

@@ -134,7 +134,7 @@ def _cut_scores(people: np.ndarray, paths: Sequence) -> None:
     for view, path in enumerate(paths):
         highest = np.nanmax(people[:, view, ..., 2], initial=0.0)
         if highest > _MAX_SCORE:
-            raise InputError(f"{path}: scores reach {highest:g}, expected 0…1. Rescale them.")
+            raise InputError(f"{path}: scores reach {highest:g}, expected x, y and a score of 0…1 each. Rescale them.")
         if highest > 1 + _SCORE_ROUNDING:
             warn_assumed(f"{path}: scores reach {highest:.3g}; cut to 1.")
     people[..., 2] = np.clip(people[..., 2], 0.0, 1.0)
@@ -208,14 +208,14 @@ def files_by_frame(folder: Path) -> dict[int, Path]:
     if folder.suffix.lower() == ".json" and folder.is_file():
         return {0: folder}
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder of keypoint files.")
+        raise InputError(f"{folder}: no such folder of keypoint files; a table must be .csv or .h5.")
     files: dict[int, Path] = {}
     for path in sorted(folder.glob("*.json")):
         if path.name.startswith("."):
             continue
         numbers = re.findall(r"\d+", path.stem)
         if not numbers or len(numbers[-1]) > _MAX_FRAME_DIGITS:
-            raise InputError(f"{path}: no frame number in the file's name.")
+            raise InputError(f"{path}: no frame number in the file's name; expected a file for each image.")
         if int(numbers[-1]) in files:
             raise InputError(f"{path}: frame {numbers[-1]} is there twice, also as {files[int(numbers[-1])].name}.")
         files[int(numbers[-1])] = path
@@ -258,19 +258,19 @@ def _read_folder(view: dict[int, Path]) -> dict[int, list[np.ndarray]]:
     if len(empty) == len(view):
         raise InputError(f"{empty[0].parent}: all {len(empty)} files are empty (0 bytes). Detect again.")
     if empty:
-        warn_assumed(f"{empty[0]}: empty, and {len(empty) - 1} more files there; taken as frames without detection.")
+        warn_assumed(f"{empty[0]}: {len(empty)} of {len(view)} files there are empty; taken as frames without anybody.")
     return {n: list(_people_in_file(content, view[n])) if content.strip() else [] for n, content in contents.items()}
 
 
 def _people_in_file(content: bytes, path: Path) -> Iterator[np.ndarray]:
     """The people of one file, each (points, 3); a point without score is NaN. Those without a pose are left out."""
-    with naming_content(path, "a keypoint file as OpenPose writes them"):
+    with naming_content(path, "a keypoint file as OpenPose writes them, which ss.write_keypoints makes of arrays"):
         people = load_json(content)["people"]
         poses = [next((person[key] for key in _POSE_KEYS if person.get(key)), ()) for person in people or ()]
         arrays = [np.array(pose, float) for pose in poses]
     for person in arrays:
         if person.ndim != 1 or person.size % 3:
-            raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, expected x y score for each point.")
+            raise InputError(f"{path}: {_POSE_KEYS[0]} has {person.size} numbers, not x y score each. Decimal commas?")
         if person.size:
             person = person.reshape(-1, 3)
             seen = np.isfinite(person).all(-1) & (person[:, 2] > 0)
@@ -340,7 +340,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     rows = [(line if mark == "," else line.replace(",", ".")).split(mark) for line in lines]
     head = {row[0]: row for row in rows[:4]}
     if not {"bodyparts", "coords"} <= head.keys():
-        raise InputError(f"{path}: no table of DeepLabCut (scorer, bodyparts, coords). Export one, or SLEAP's .h5.")
+        raise InputError(f"{path}: no table of DeepLabCut (scorer, …). Take one, SLEAP's .h5, or `ss.write_keypoints`.")
     if "individuals" in head and len(set(head["individuals"][1:])) > 1:
         raise InputError(f"{path}: holds several individuals; export a table for each.")
     rows = [row for row in rows if row[0] not in _TABLE_HEAD and "".join(row).strip()]
@@ -350,7 +350,7 @@ def _table_of_points(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
     names = tuple(dict.fromkeys(parts))
     wanted = ["coords", *["x", "y", "likelihood"] * len(names)]
     if head["coords"] != wanted or values.ndim != 2 or values.shape[1] != len(parts):
-        raise InputError(f"{path}: expected x, y and likelihood of each body part, in every line.")
+        raise InputError(f"{path}: expected x, y (px) and likelihood of each body part, in every line, and no z.")
     return names, values.reshape(len(values), len(names), 3)
 
 

@@ -203,7 +203,7 @@ def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_conf
     smallest, farthest = min(min(camera.size) for camera in cameras), np.nanmax(np.abs(keypoints.xy), initial=0.0)
     least = _MOST_PER_CENT if smallest > 2 * _MOST_PER_CENT else _MOST_NORMALISED
     if farthest <= least and np.isfinite(keypoints.xy).any():
-        raise InputError(f"2D points lie within 0…{farthest:.0f}, no pixels. Multiply x by the width, y by the height.")
+        raise InputError(f"2D points lie within ±{farthest:.0f}, no pixels. Multiply shares by width and height.")
     if len(cameras) > 1 and np.ptp([camera.centre for camera in cameras], 0).max() < _ONE_PLACE_M:
         raise InputError("all cameras are in one place: the calibration holds lenses alone. Calibrate positions, too.")
     seen = (usable_confidence(keypoints, min_confidence) > 0).any(2)

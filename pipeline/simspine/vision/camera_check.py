@@ -190,7 +190,9 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
 
     given = fit(sample, cameras)
     found: list[tuple[float, MixUp]] = []
-    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(sample, cameras, found):
+    for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(
+        sample, cameras, found, few_agree=given.of(range(len(cameras)))[0] < MIN_MIX_UP_AGREEMENT
+    ):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
@@ -275,7 +277,7 @@ _POINTS_AS_MEANT = (  # kind of mix-up; place in the camera's image, px, of a po
 
 
 def _possible_mix_ups(
-    sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]]
+    sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]], few_agree: bool
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
     """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
@@ -298,15 +300,14 @@ def _possible_mix_ups(
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
     yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras, 1), cameras, 1.0
-    for a, b in combinations(range(len(cameras)), 2):
-        order = list(range(len(cameras)))
-        order[a], order[b] = b, a
-        yield "exchanged", (a, b), select_views(sample, order), cameras, 1.0
+    for pair in combinations(range(len(cameras)), 2):
+        order = [pair[1 - pair.index(view)] if view in pair else view for view in range(len(cameras))]
+        yield "exchanged", pair, select_views(sample, order), cameras, 1.0
     for first in range(len(cameras) if len(cameras) > 2 else 0):
         for step in (1, -1):  # of a ring of cameras, in another order
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
-    if found and len(cameras) > 2 and min(found, key=lambda entry: entry[0])[1].kind != "cropped":
+    if len(cameras) > 2 and (min(found, key=lambda entry: entry[0])[1].kind != "cropped" if found else few_agree):
         yield "shifted", tuple(range(len(cameras))), _uncropped(sample, cameras, len(cameras)), cameras, 1.0
 
 

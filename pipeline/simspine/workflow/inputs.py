@@ -53,11 +53,13 @@ class CaptureSource:
         return (*calibration, *filter(None, (self.stored,)), *self.videos, *self.keypoints)
 
     def cameras(self) -> list[Camera]:
-        """The cameras as calibrated, in the order of the file."""
+        """The cameras as calibrated: those whose names the folders of keypoints have, else all in the file's order."""
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
         of_person = self.calibration.suffix.lower() == ".json" and self.person in json_or_empty(self.calibration)
-        return read_calibration(self.calibration, self.person if of_person else None)
+        cameras = read_calibration(self.calibration, self.person if of_person else None)
+        named = [one for view in self.keypoints for one in cameras if one.name == view.name.removesuffix("_json")]
+        return named if len(named) == len(self.keypoints) > 0 else cameras
 
     def motion_capture(self) -> Markers | None:
         """The markers of motion capture; None without any."""

@@ -173,7 +173,6 @@ def write_new_config(
     person: Mapping[str, float] | None = None,
 ) -> str:
     """Write a configuration for files, or nothing if they do not fit; returns what to do next. person: m, kg."""
-    said = " "
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out, or edit it.")
     subjects: dict[str, dict] = {}
@@ -182,17 +181,18 @@ def write_new_config(
     points: dict[Path, Markers] = {}
     if given.is_session:
         session = read_session(given.files[0], given.rate)
-        sources = {_points_file(out, trial): trial.source for trial in session.trials if not trial.files}
-        points = {path: source for path, source in sources.items() if isinstance(source, Markers)}
+        in_space = [(trial, trial.source) for trial in session.trials if isinstance(trial.source, Markers)]
+        points = {_points_file(out, trial): markers for trial, markers in in_space if not trial.files}
         subjects = _session_subjects(session, out, subject, person)
         marker_set = marker_set or session.trials[0].marker_set
         filmed = [find_project(trial.source).videos for trial in session.trials if isinstance(trial.source, Path)]
         rate = resampling_rate(open_videos([video for videos in filmed for video in videos]))
-        said = f" A session of {session.tool}, {len(session.trials)} trial(s). "
+        said = f" A session of {session.tool}, {len(session.trials)} trial(s)."
+        said += "".join(f"\n{trial.name}: {_describe_markers(one, marker_set)}." for trial, one in in_space) + "\n"
     elif given.are_markers:
         trials, said = _marker_trials(given.files, marker_set)
     elif given.calibration is None:
-        raise InputError("videos need the calibration of their cameras; name its file (--calibration).")
+        raise InputError(f"{given.files[0]}: videos need a calibration (--calibration); markers, a .trc or .c3d file.")
     else:
         trial, rate, said = _video_trial(given.files, given.calibration)
         trials = {given.trial or "trial": trial}
