@@ -1,6 +1,7 @@
 """Two clocks: known shifts found, below a frame, and none claimed where nothing tells."""
 
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -127,6 +128,14 @@ def test_a_late_clock_is_a_warning():
     _, report = merge_with_report(recording(), recording(late=0.3 / RATE))
     assert report.shift.seconds == pytest.approx(0.3 / RATE, abs=0.02 / RATE)
     assert report.misfit < 0.01
+
+
+def test_a_lag_of_soft_tissue_is_no_late_clock():
+    """4 ms: most of a frame of the motion capture, a fifth of one of the video."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, report = merge_with_report(recording(), recording(200.0, frames=1200, late=0.004))
+    assert report.shift.is_certain(0.5 / 200)
 
 
 @pytest.mark.parametrize("late", [0.2, -0.115])

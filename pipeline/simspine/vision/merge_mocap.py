@@ -310,7 +310,7 @@ def merge_with_report(
     known = fill_short_gaps(known, max_gap_s)
     first, count = shared_frames(points, known, max_gap_s)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
-    late = shift.is_certain(0.5 / mocap.rate)
+    late = shift.is_certain(0.5 / min(points.rate, mocap.rate))  # soft tissue, too, lags by some ms
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
     clock = _clock_text(shift, mocap) if late else ""
