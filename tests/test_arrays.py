@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simspine as ss
-from simspine.core.arrays import frame_ranges, median_of_known, require_numbers, rms_of_known, runs_of_frames
+from simspine.core.arrays import (
+    autocorrelation_time,
+    frame_ranges,
+    median_of_known,
+    require_numbers,
+    rms_of_known,
+    runs_of_frames,
+)
 from simspine.core.errors import InputError
 
 
@@ -37,6 +44,20 @@ def test_rmse_by_hand():
     error = np.array([[3.0, 1, np.nan], [4.0, 1, np.nan]])
     np.testing.assert_allclose(rms_of_known(error, 0), [np.sqrt(12.5), 1, np.nan])
     np.testing.assert_allclose(rms_of_known(error, 1), [np.sqrt(5), np.sqrt(8.5)])
+
+
+def test_autocorrelation_times():
+    """Of noise that is new in each frame 1, of an autoregression with φ = 0.8 (1 + φ) / (1 − φ) = 9; gaps or not."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(20_000, 4))
+    assert autocorrelation_time(values) == pytest.approx(1, abs=0.05)
+    for frame in range(1, len(values)):
+        values[frame] += 0.8 * values[frame - 1]
+    assert autocorrelation_time(values) == pytest.approx(9, rel=0.1)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    assert autocorrelation_time(values) == pytest.approx(9, rel=0.1)
+    assert autocorrelation_time(np.ones((50, 1))) == pytest.approx(50, rel=0.02)
+    assert autocorrelation_time(np.zeros((50, 1))) == autocorrelation_time(np.full((50, 1), np.nan)) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 6, 7])

@@ -147,7 +147,7 @@ def median_of_known(values: np.ndarray) -> np.ndarray:
     return np.where(count > 0, sum(pick) / 2, np.nan)
 
 
-def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
+def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
     """Mean of the finite values; NaN where there are none."""
     known = np.isfinite(values)
     count = known.sum(axis)
@@ -157,6 +157,20 @@ def mean_of_known(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray
 def rms_of_known(values: np.ndarray, axis: int) -> np.ndarray:
     """Root mean square of the finite values; NaN where there are none."""
     return np.sqrt(mean_of_known(np.square(np.asarray(values, float)), axis))
+
+
+def autocorrelation_time(values: np.ndarray) -> float:
+    """Integrated autocorrelation time of values (frames, …), from 1 to the number of frames; NaN = missing.
+
+    The mean is not subtracted: a lasting error is one error. Small correlations, below 0.05, end the sum.
+    """
+    frames, variance, total = len(values), mean_of_known(values**2, None) or np.inf, 1.0
+    for lag in range(1, frames):
+        correlation = mean_of_known(values[lag:] * values[:-lag], None) / variance
+        if not correlation >= 0.05:
+            break
+        total += 2 * (1 - lag / frames) * float(correlation)
+    return min(total, float(frames))
 
 
 class Unchanging:

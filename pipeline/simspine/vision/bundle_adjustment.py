@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
+from simspine.core.arrays import autocorrelation_time
 from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, distortion_derivative, to_pixels
 from simspine.core.types import Camera
@@ -234,25 +235,9 @@ def _observation_weights(residual: np.ndarray, there: np.ndarray) -> _Weights:
     noise = max(MIN_BUNDLE_NOISE_PX, 1.4826 * float(median) / np.sqrt(max(free_share, 0.1)))
     size = np.linalg.norm(residual, axis=-1) / noise
     weight = there / (noise**2 * (1 + (size / ROBUST_TAIL_SD) ** 2))
-    clipped = np.where(there[..., None], np.clip(residual / noise, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), 0.0)
-    return _Weights(weight, noise, _autocorrelation_time(clipped, there) * _points_erring_together(clipped))
-
-
-def _autocorrelation_time(residual: np.ndarray, there: np.ndarray) -> float:
-    """Integrated autocorrelation time of clipped residuals, from 1 to the number of frames.
-
-    The mean is not subtracted: a lasting error is one error.
-    """
-    frames, present = len(residual), there.astype(float)
-    variance = (residual**2).sum() / max(2 * present.sum(), 1.0)
-    total = 1.0
-    for lag in range(1, frames):
-        both = 2 * (present[lag:] * present[:-lag]).sum()
-        correlation = (residual[lag:] * residual[:-lag]).sum() / both / variance if both and variance else 0.0
-        if correlation < 0.05:
-            break
-        total += 2 * (1 - lag / frames) * correlation
-    return float(np.clip(total, 1.0, frames))
+    clipped = np.where(there[..., None], np.clip(residual / noise, -ROBUST_TAIL_SD, ROBUST_TAIL_SD), np.nan)
+    inflation = autocorrelation_time(clipped) * _points_erring_together(np.nan_to_num(clipped))
+    return _Weights(weight, noise, inflation)
 
 
 def _points_erring_together(residual: np.ndarray) -> float:

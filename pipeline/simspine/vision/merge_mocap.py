@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import NORMAL_95, mean_of_known
+from simspine.core.arrays import NORMAL_95, autocorrelation_time, mean_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
 from simspine.core.geometry import markers_in_frame, rigid_fit
@@ -17,7 +17,6 @@ from simspine.io.trc import without_subject_name
 from simspine.vision.side_swaps import mirror_indices
 
 SPEED_CUTOFF_HZ = 4.0  # of speeds compared: everyday movement is slower, most of a detector's jitter faster
-_SLOWEST_HZ = 0.05  # slower variations of speed determine no peak of the correlation
 
 
 def resample_markers(markers: Markers, rate: float, start: float, frames: int) -> Markers:
@@ -94,10 +93,10 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Tim
     """The time shift at which the speeds of the markers (both sets in the same order) agree best.
 
     Cross-correlation of the speeds, all markers together, after a low-pass of 4 Hz. Speeds do not depend on origin and
-    axes, so that clocks are compared before positions. Between frames: the cosine through three correlations (Céspedes
-    et al. 1995, Ultrasonic Imaging 17). The standard deviation is the bound for the delay of a signal in noise of the
-    same band (Carter 1987, Proc. IEEE 75): √((1/ρ² − 1) / n) / ω with n independent samples; or, if larger, that of a
-    jackknife over markers. The shift is unknown without movement, or if the largest shift tried agrees best.
+    axes, so that clocks are compared before positions. Between frames: least squares by the slopes of the speeds. Each
+    frame's evidence, summed over markers because they share errors, counts by its autocorrelation time (Newey & West
+    1987, Econometrica 55). The shift is unknown without movement, with one that repeats itself, or if the largest shift
+    tried agrees best.
     """
     rate = mocap.rate
     start = min(points.start, mocap.start)
@@ -107,49 +106,44 @@ def time_shift(points: Markers, mocap: Markers, max_shift_s: float = 1.0) -> Tim
     a = _centred_speeds(resample_markers(points, rate, start, frames))
     b = _centred_speeds(resample_markers(mocap, rate, start, frames))
     lags = min(round(max_shift_s * rate), frames // 3)
-    if lags < 2:
+    padded = np.pad(b, ((lags, lags), (0, 0)), constant_values=np.nan)
+    moved = [padded[first : first + frames] for first in range(2 * lags + 1)]  # b(t + lag) for each lag
+    curve = np.array([_correlation(a, one) for one in moved])
+    best, peaks = int(np.argmax(curve)), 1 + np.flatnonzero((curve[1:-1] > curve[:-2]) & (curve[1:-1] >= curve[2:]))
+    rivals = (moved[peak] for peak in peaks if peak != best)
+    if lags < 2 or best not in peaks or not all(_excludes(a, moved[best], rival) for rival in rivals):
         return UNKNOWN_SHIFT
-    sums = np.stack([_lagged_sums(a, b, lag) for lag in range(-lags, lags + 1)])
-    curve = _lag_correlations(sums.sum(-1))
-    if not np.isfinite(curve).any():
-        return UNKNOWN_SHIFT
-    peak = int(np.nanargmax(curve))
-    if peak in (0, 2 * lags):
-        return UNKNOWN_SHIFT
-    around = sums[peak - 1 : peak + 2]
-    fraction, omega, rho = _cosine_vertex(_lag_correlations(around.sum(-1)), rate)
-    if not np.isfinite(fraction):
-        return UNKNOWN_SHIFT
-    samples = max(1.0, around[1, 0].sum() * 2 * SPEED_CUTOFF_HZ / rate)
-    deviation = max(math.sqrt(max(1 / rho**2 - 1, 0.0) / samples) / omega, _jackknife_sd(around, rate))
-    return TimeShift((peak - lags + fraction) / rate, deviation / rate, rho)
+    fraction, deviation, correlation = _shift_below_a_frame(a, moved[best])
+    return TimeShift((best - lags + fraction) / rate, deviation / rate, correlation)
 
 
-def _cosine_vertex(three: np.ndarray, rate: float) -> tuple[float, float, float]:
-    """Peak of the cosine through three correlations: position (frames from the middle), frequency (rad/frame), height.
+def _shift_below_a_frame(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Shift of b (frames, at most about one), its standard deviation, and the correlation after it."""
+    slopes = [np.gradient(speeds, axis=0) for speeds in (a, b)]
+    of_a, of_b = (one - np.gradient(np.gradient(one, axis=0), axis=0) / 6 for one in slopes)  # errors of fourth order
+    known = np.isfinite(of_a + of_b)
+    a, b, of_a, of_b = (np.where(known, values, 0.0) for values in (a, b, of_a, of_b))
+    curvature = (of_a * of_b).sum(1)
+    evidence = (of_b * (a - _gain(a, b) * b)).sum(1)
+    fraction = evidence.sum() / curvature.sum()
+    deviation = _deviation_of_sum(evidence - fraction * curvature) / abs(curvature.sum())
+    return fraction, deviation, _correlation(a, b + fraction * of_b)
 
-    NaN where the three are no peak, or too flat a peak.
-    """
-    before, best, after = three
-    cosine = (before + after) / (2 * best) if best > 0 else math.nan
-    if not -1 < cosine < math.cos(2 * math.pi * _SLOWEST_HZ / rate):
-        return math.nan, math.nan, math.nan
-    omega = math.acos(cosine)
-    position = -math.atan2(before - after, 2 * best * math.sin(omega)) / omega
-    return position, omega, min(float(best) / math.cos(omega * position), 1.0)
+
+def _excludes(a: np.ndarray, b: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a resembles b rather than `other` by three standard deviations; not so if a movement repeats itself."""
+    a, b, other = np.where(np.isfinite(a + b + other), [a, b, other], 0.0)
+    gain = _gain(a, b)
+    apart = gain * (b - other)
+    return bool((apart**2).sum() / 2 > 3 * _deviation_of_sum((apart * (a - gain * b)).sum(1)))
 
 
-def _jackknife_sd(around: np.ndarray, rate: float) -> float:
-    """Jackknife standard deviation (frames) of the shift over markers; 0 with fewer than three markers.
+def _gain(a: np.ndarray, b: np.ndarray) -> float:
+    return (a * b).sum() / (b * b).sum()
 
-    A marker's errors last for many frames, so that frames are not independent.
-    """
-    n = around.shape[-1]
-    if n < 3:
-        return 0.0
-    without = [_cosine_vertex(_lag_correlations(around.sum(-1) - around[..., i]), rate)[0] for i in range(n)]
-    known = np.array([value for value in without if np.isfinite(value)])
-    return math.inf if len(known) < n else math.sqrt((n - 1) / n * float(((known - known.mean()) ** 2).sum()))
+
+def _deviation_of_sum(evidence: np.ndarray) -> float:
+    return math.sqrt((evidence**2).sum() * autocorrelation_time(evidence))
 
 
 def _centred_speeds(markers: Markers) -> np.ndarray:
@@ -159,18 +153,11 @@ def _centred_speeds(markers: Markers) -> np.ndarray:
     return speed - mean_of_known(speed, 0)
 
 
-def _lagged_sums(a: np.ndarray, b: np.ndarray, lag: int) -> np.ndarray:
-    """(4, markers): number of samples common to a(t) and b(t + lag), and the sums of ab, aa and bb over them."""
-    a, b = (a[: len(a) - lag], b[lag:]) if lag >= 0 else (a[-lag:], b[:lag])
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Of centred values; 0 where nothing moves."""
     both = np.isfinite(a) & np.isfinite(b)
-    a, b = np.where(both, a, 0.0), np.where(both, b, 0.0)
-    return np.stack([both.sum(0), (a * b).sum(0), (a * a).sum(0), (b * b).sum(0)])
-
-
-def _lag_correlations(sums: np.ndarray) -> np.ndarray:
-    """Correlations (lags,) from sums (lags, 4); NaN where nothing moves."""
-    size = np.sqrt(sums[:, 2] * sums[:, 3])
-    return np.divide(sums[:, 1], size, out=np.full(len(sums), np.nan), where=size > 0)
+    size = math.sqrt((a[both] ** 2).sum() * (b[both] ** 2).sum())
+    return float((a[both] * b[both]).sum()) / size if size else 0.0
 
 
 OTHER_MOTION_M = 0.05  # more than detectors' errors vary over a trial
@@ -323,7 +310,7 @@ def merge_with_report(
     known = fill_short_gaps(known, max_gap_s)
     first, count = shared_frames(points, known, max_gap_s)
     shift = time_shift(points.select(names), known, max_shift_s) if max_shift_s else UNKNOWN_SHIFT
-    late = shift.is_certain(0.5 / mocap.rate)
+    late = shift.is_certain(0.5 / min(points.rate, mocap.rate))  # soft tissue, too, lags by some ms
     known = resample_markers(known, known.rate, known.time[first], count)
     points = resample_markers(points, known.rate, known.start, count)
     clock = _clock_text(shift, mocap) if late else ""
