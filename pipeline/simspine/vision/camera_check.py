@@ -163,7 +163,7 @@ class MixUp:
     'order' (the views are of the cameras in order of `views`); of calibrations: 'transposed' (R), 'centre' (t is the
     camera's place), 'inverse' (R and t lead to the world), 'graphics' (camera axes) or 'unit' (t in another one).
     used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
-    mix-up undone.
+    mix-up undone. shift_px: of 'shifted', by how much the points of each of these views lie too far right and down.
     """
 
     kind: str
@@ -171,6 +171,7 @@ class MixUp:
     used: float
     used_if_exchanged: float
     size_ratio: float = 1.0
+    shift_px: tuple[tuple[float, float], ...] = ()
 
 
 def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
@@ -205,7 +206,11 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         # If few of all observations agree, the view agrees with another one by chance.
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():
-            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
+            shift_px = np.nanmedian(sample.xy - undone.xy, (0, 2)) if kind == "shifted" else np.empty((0, 2))
+            moved = np.flatnonzero(np.hypot(*shift_px.T) > MIX_UP_CLOSE_PX).tolist()
+            named, shifts = moved or list(views), tuple(map(tuple, shift_px[moved].tolist()))
+            names = tuple(cameras[view].name for view in named)
+            mix = MixUp(kind, names, given.of(named)[0], corrected.of(named)[0], size_ratio=size_ratio, shift_px=shifts)
             # What was fitted to the points must be clearly better.
             found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
     found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
