@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from simspine import __version__
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
-from simspine.quality.observability import ClinicalFigure
+from simspine.quality.observability import ClinicalFigure, observability_word, share_of_curvature
 from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
@@ -19,7 +19,6 @@ from simspine.report.figures import comparison_table
 from simspine.report.page import ReportContent, Statement, TrialSection, page_words
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
-from simspine.report.summary import verdict_on
 from simspine.report.tables import validation_text_tables
 from simspine.report.trial_sections import page_findings
 from simspine.workflow.config import Config
@@ -219,7 +218,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
 
     def angle(entry: dict, key: str) -> str:
         sd = entry.get(f"{key}_deg_sd")
-        verdict = verdict_on(key, sd, key in entry["set_by_model"], bool(entry["spine_estimated"]))
+        share, forced = share_of_curvature(key, sd), key in entry["set_by_model"]
+        verdict = observability_word(share, forced, estimated=bool(entry["spine_estimated"]))
         return f"{page.interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
 
     return page.PageTable(
