@@ -238,11 +238,10 @@ def composed_shares(lordosis_share: float, levels: Sequence[str], level_shares: 
     Lumbar flexion has the share of lordosis, of which it is the mirror image. The coronal Cobb angle has the mean of
     the lateral bending of its levels. level_shares: (levels, 3).
     """
-    shares = {"lumbar_flexion": lordosis_share}
     trunk_levels = [i for i, level in enumerate(levels) if set(level.split("-")) <= set(TRUNK_VERTEBRAE)]
     bending = level_shares[trunk_levels, MOTION_PLANES.index("lateral bending")]
-    shares["coronal_cobb"] = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
-    return shares
+    cobb_share = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
+    return {"lumbar_flexion": lordosis_share, "coronal_cobb": cobb_share}
 
 
 def clinical_figures(

@@ -33,8 +33,7 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
         if (quantity := key[:3]) in CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
-            if not given:
-                text = interval_text(summary[key], sd, "deg")
+            text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
             text = f"({text})" if light else text
         elif key == "detections_used":

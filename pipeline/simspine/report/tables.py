@@ -73,18 +73,18 @@ def clinical_tables(
     alignment = [_alignment_row(figure) for figure in (*regions, *spinal) if figure.is_decided]
     if alignment and rhythm is not None:
         alignment += _rhythm_rows(rhythm, rhythm_verdict(figures))
-    of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
-    recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
+    recorded = any(one.is_decided for one in by_name.values() if one.name.startswith(tuple(JOINT_DEFINITIONS)))
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
     mean, label = (MEAN_COLUMN, "Label (of the mean)") if moving else ("Value", "Label")
     columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
     notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
-    title = page_words("means")["moving" if moving else "still"]
     unmeasured = PageTable((UNMEASURED, *columns[1:]), tuple(others), folded=f"{UNMEASURED}: {len(others)}")
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(
+            columns, tuple(alignment), page_words("means")["moving" if moving else "still"], notes=named_notes(*notes)
+        ),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
         _without_columns(unmeasured, ("from … to", "norm")),
     )

@@ -148,9 +148,8 @@ def movement_sentence(trial: SolvedTrial) -> str:
 def conclusion_sentence(trial: SolvedTrial) -> str:
     """How the spine's regions moved, where that is a result, then the other angles with the largest range for its ±."""
     words = page.page_words("top")
-    in_room = segment_figures(trial.spine, ~trial.rejected)
-    figures = (*region_figures(trial), *in_room, *trial.curvature_figures, *trial.clinical_figures)
-    shown, surest = headline_order(figures)
+    sums = (*region_figures(trial), *segment_figures(trial.spine, ~trial.rejected))
+    shown, surest = headline_order((*sums, *trial.curvature_figures, *trial.clinical_figures))
     changes = [_changed(one) for one in surest[: MOST_MOVED - len(shown[:1])]]
     texts = [words["no_region"]]
     if shown:

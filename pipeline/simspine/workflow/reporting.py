@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from simspine import __version__
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
-from simspine.quality.observability import ClinicalFigure, observability_word, share_of_curvature
+from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
@@ -217,10 +217,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
         return None
 
     def angle(entry: dict, key: str) -> str:
-        sd = entry.get(f"{key}_deg_sd")
-        share, forced = share_of_curvature(key, sd), key in entry["set_by_model"]
-        verdict = observability_word(share, forced, estimated=bool(entry["spine_estimated"]))
-        return f"{page.interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
+        figure = entry["clinical"][key]
+        return f"{page.interval_text(figure['mean'], figure['sd'], 'deg')} {figure['decided']}".strip()
 
     return page.PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
