@@ -62,8 +62,8 @@ def test_curvature_by_action_and_subject(small_records):
 
 def test_what_decided_a_curvature_stands_beside_it(small_records):
     row = curvature_table(small_records).iloc[0]
-    assert row.lla_uncertainty_deg == pytest.approx(5.6)
-    assert row.lla_share == pytest.approx(0.75)  # 5.6° beside 11.2° among adults
+    assert row.lla_uncertainty_deg == 8.2  # the posterior's is 5.6°, the error in real people 8.2°
+    assert row.lla_share == pytest.approx(1 - (8.2 / 11.2) ** 2)  # adults differ by 11.2°
     assert row.lla_decided == "partly measured"
     assert row.tka_decided == "set by the model"
     assert math.isnan(row.tka_share)
@@ -185,10 +185,10 @@ def test_share_known_from_a_standard_deviation(before, noise):
 
 
 def test_an_interval_is_of_95_percent_and_its_verdict_stands_by_it(small_records):
-    """A deviation of 5.6° in one frame makes ± 11.0°; what the model sets has none."""
+    """A deviation of 8.2° makes ± 16.1°; what the model sets has none."""
     header, lines = validation_cells("lla_tka", curvature_table(small_records))
     first = dict(zip(header, lines[0], strict=True))
-    assert (first["LLA, ± 95 %"], first["LLA data"]) == ("11.0", "75 % (partly measured)")
+    assert (first["LLA, ± 95 %"], first["LLA data"]) == ("16.1", "46 % (partly measured)")
     assert (first["TKA, ± 95 %"], first["TKA data"]) == ("–", "set by the model")
 
 

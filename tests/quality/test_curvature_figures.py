@@ -1,12 +1,15 @@
 """Lordosis and kyphosis as figures: means over frames kept, and what decided them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from simspine.quality.observability import curvature_figures
+from simspine.quality.observability import ERROR_IN_PEOPLE_DEG, curvature_figures
 
 KEPT = np.array([True, True, True, False])
-VALUES, DEVIATION = np.radians([40.0, 50.0, 60.0, 900.0]), np.radians([1.0, 2.0, 3.0, 90.0])
+VALUES, DEVIATION = np.radians([40.0, 50.0, 60.0, 900.0]), np.radians([8.5, 9.0, 9.5, 90.0])
 
 
 def figures(deviation=DEVIATION, **forced):
@@ -16,14 +19,28 @@ def figures(deviation=DEVIATION, **forced):
 
 def test_rejected_frames_do_not_count():
     lla, tka = figures()
-    assert (lla.mean, lla.minimum, lla.maximum, lla.sd) == pytest.approx((50.0, 40.0, 60.0, 2.0))
+    assert (lla.mean, lla.minimum, lla.maximum, lla.sd) == pytest.approx((50.0, 40.0, 60.0, 9.0))
     assert (lla.known_share, tka.mean) == pytest.approx((1.0, 25.0))
     assert (lla.label, lla.unit, tka.sd) == ("Lumbar lordosis, L1–S1", "deg", None)
 
 
-def test_a_sharp_angle_is_measured_a_wide_one_uncertain_and_the_models_own_has_no_deviation():
-    """Adults differ by some 11°: 2° leave 3 % of that variance, 30° more than all."""
-    assert figures()[0].decided_by == "measured"
+def test_no_interval_is_narrower_than_the_errors_in_real_people():
+    """Stated is the larger of the posterior's deviation and the error on the page of accuracy; a range has its own."""
+    page = (Path(__file__).parents[2] / "docs/accuracy.md").read_text(encoding="utf-8")
+    printed = (re.search(rf"^\| {name}, ° \| \**([\d.]+)", page, re.MULTILINE)[1] for name in ("lordosis", "kyphosis"))
+    assert dict(zip(("lla", "tka"), map(float, printed), strict=True)) == ERROR_IN_PEOPLE_DEG
+    for name, error in ERROR_IN_PEOPLE_DEG.items():
+        for sd in (1.0, error + 1.0):
+            angles = {name: (VALUES, np.full(4, np.radians(sd)))}
+            (found,) = curvature_figures(angles, KEPT, {name: False})
+            assert (found.sd, found.decided_by) == (pytest.approx(max(sd, error)), "partly measured")
+    (sure,) = curvature_figures({"tka": (VALUES, np.full(4, np.radians(5.0)))}, KEPT, {"tka": False})
+    assert sure.range_sd == pytest.approx(np.sqrt(2 * (5.0**2 - 2 * 3.0**2)))  # 3° each of both endplates cancel
+
+
+def test_an_angle_is_partly_measured_at_best_and_the_models_own_has_no_deviation():
+    """Adults differ by some 11°: 9° leave 65 % of that variance, 30° more than all."""
+    assert figures()[0].decided_by == "partly measured"
     assert figures(np.full(4, np.radians(30.0)))[0].decided_by == "assumed"
     forced = figures(lla=True)[0]
     assert (forced.sd, forced.decided_by != "measured") == (None, True)

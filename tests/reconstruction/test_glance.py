@@ -17,7 +17,6 @@ from simspine.report.tables import held_still, label_with_sign
 from simspine.report.trial_sections import (
     level_pictures,
     most_moved,
-    region_figures,
     scene_of_trial,
     segment_figures,
     short_name,
@@ -62,7 +61,7 @@ def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found)
     moved = [one for one in moved if one.unit == "deg" and not one.decided_by.startswith("partly")]
     shown = [*dict.fromkeys(map(short_name, moved))]
     changes = others.rstrip(".").split("; ")
-    assert len(changes) == min(len(shown), 4)
+    assert len(changes) == min(len(shown), 3)  # after the region's
     for name, change in zip(shown, changes, strict=False):
         assert change.startswith(name.rpartition(" ")[0])
         assert " rotation in the room " not in change or " … " not in change, "its zero is the calibration's"
@@ -102,19 +101,23 @@ def test_a_movement_is_called_one_and_standing_is_advised(found):
     assert not held_still(found.clinical_figures)
 
 
-def test_the_player_begins_with_what_moved_most(found):
-    """At most four panels, none assumed, each with a range of more of its ± than those left out; regions count."""
-    curves = {curve.label: curve for curve in scene_of_trial(found).curves}
-    sure = {}
-    regions = region_figures(found)
-    assert any(label_with_sign(one) in curves for one in regions)
-    for one in (*regions, *found.curvature_figures, *found.clinical_figures):
-        curve = curves.get(label_with_sign(one))
-        if one.is_decided and one.range_sd and curve and one.maximum - one.minimum > 2 * one.range_sd:
-            title = curve.panel or curve.label
-            sure[title] = max(sure.get(title, 0.0), (one.maximum - one.minimum) / one.range_sd)
-    chosen = {curve.panel or curve.label for curve in curves.values() if curve.chosen}
-    assert chosen == set(sorted(sure, key=sure.get)[-4:])
+def test_the_player_begins_with_what_the_conclusion_names(found):
+    """Every panel shown first is of an angle in the conclusion, in the room too, and so is every one it names first."""
+    said_first = said(found, "What this recording shows").partition(" Also: ")
+    text = said_first[0] + said_first[2].partition(" Most certain of the other angles, measured ones only: ")[2]
+    curves = scene_of_trial(found).curves
+    figures = {label_with_sign(one): one for one in segment_figures(found.spine, ~found.rejected)}
+    chosen = [curve.label for curve in curves if curve.chosen]
+    assert {"Thorax tilt, as in gait analysis (+ forwards)", "Trunk inclination (+ forwards)"} <= {*chosen}
+    means = {curve.label: curve.mean for curve in curves}
+    assert (means["Thorax rotation (+ to the left)"], means["Thorax tilt, as in gait analysis (+ forwards)"] != "") == (
+        "",
+        True,
+    ), "a heading counts from the calibration's axes"
+    assert sum(label in figures for label in chosen) >= 2, "angles in the room"
+    ranges = {label: re.escape(f"{np.ptp(next(c.values for c in curves if c.label == label)):.1f}") for label in chosen}
+    assert all(re.search(rf"range {span}\b", text) for span in ranges.values()), ranges
+    assert text.count("(range") == len({curve.panel or curve.label for curve in curves if curve.chosen}) == 4
 
 
 def test_errors_are_named_before_warnings(found):
@@ -137,7 +140,7 @@ def test_a_wide_interval_says_little(found):
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "How sure")
-    assert "\u00a0±\u00a02.0° was measured." in sure
+    assert "\u00a0±\u00a016° was partly measured: 46 % of it" in sure  # the error in real people
 
 
 @pytest.mark.parametrize("seen", [False, True])

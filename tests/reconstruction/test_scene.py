@@ -19,13 +19,15 @@ def curves(angles, kept=None, **forced):
 
 
 def test_a_note_says_why_a_curve_says_little():
-    angles = {key: (np.full(5, 0.8), np.full(5, np.radians(sd))) for key, sd in (("lla", 2.0), ("tka", 25.0))}
+    angles = {key: (np.full(5, 0.8), np.full(5, np.radians(sd))) for key, sd in (("lla", 9.0), ("tka", 25.0))}
     lumbar, thoracic = curves(angles)
-    assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("", False, False)
+    assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("partly measured", False, False)
     assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("assumed", True, False)
     assert thoracic.mean == "", "no mean of what is not a result"
-    np.testing.assert_allclose(lumbar.sd, 2.0)
-    assert lumbar.mean == f"{np.degrees(0.8):.1f}\u00a0±\u00a03.9°"  # 1.96 × 2°
+    np.testing.assert_allclose(lumbar.sd, 9.0)
+    assert lumbar.mean == f"{np.degrees(0.8):.0f}\u00a0±\u00a018°"  # 1.96 × 9°
+    sharp = curves({"lla": (np.full(5, 0.8), np.full(5, np.radians(2.0)))})[0]
+    np.testing.assert_allclose(sharp.sd, 8.2)  # the error in real people
     _, held = curves(angles, tka=True)
     assert (held.note, held.assumed, held.forced, held.sd) == ("set by the model", False, True, None)
 
@@ -34,7 +36,7 @@ def test_an_assumed_curve_says_so_and_rejected_frames_do_not_count():
     sd = np.radians([9.5, 9.5, 9.5, 1.0, 1.0, 1.0, 1.0])  # adults differ by 10 degrees
     (thoracic,) = curves({"tka": (np.full(7, 0.8), sd)}, np.arange(7) < 3)
     assert thoracic.note == "assumed"
-    assert curves({"tka": (np.full(7, 0.8), sd)})[0].note == ""
+    assert curves({"tka": (np.full(7, 0.8), sd)})[0].note == "partly measured"
 
 
 def figure(name, reach, sd, decided="measured"):

@@ -11,6 +11,7 @@ from simspine.core.types import Forced
 from simspine.quality.observability import ClinicalFigure, clinical_figures
 from simspine.report.page import page_words
 from simspine.report.tables import BETWEEN_SIDES, MEAN_COLUMN, clinical_tables, norm_of
+from simspine.report.trial_sections import angle_curves
 
 NAMES = tuple(CLINICAL_DEFINITIONS)
 WEIGHT_COLUMN, LABEL_COLUMN = "Recording's weight (rest: published)", "Label (of the mean)"
@@ -39,8 +40,8 @@ def _row(table, label):
 def test_spread_of_adults_that_is_known_decides_the_share(tables):
     """A T1 slope known to 1.146° of people who differ by 6.4°: 1 − (1.146 / 6.4)² = 97 %."""
     assert _row(tables[0], "T1 slope")[WEIGHT_COLUMN] == "97 %"
-    assert _row(tables[0], "Lumbar flexion")[WEIGHT_COLUMN] == "10 %"  # as lordosis
-    assert _row(tables[0], "Lumbar flexion")[MEAN_COLUMN].startswith("(")
+    assert _row(tables[2], "Lumbar flexion")[WEIGHT_COLUMN] == "10 %"  # as lordosis
+    assert _row(tables[2], "Lumbar flexion")[MEAN_COLUMN].startswith("(")
 
 
 def test_sources_of_spreads_have_a_reference():
@@ -100,7 +101,7 @@ def test_a_limb_angle_that_the_model_sets_has_no_row(tables):
 def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
     """Mac-Thiong: 39.5 ± 7.75 (sd): 95 % lie within 24 and 55. The pelvic tilt moved by more than people differ."""
     assert _row(tables[0], "Sacral slope")["Norm"] == "24 … 55° (709 standing adults, Mac-Thiong 2011)"
-    for label in ("Radiographic pelvic tilt", "T1 slope", "Cervical", "C7 plumb", "Sideways bend", "Lumbar flexion"):
+    for label in ("Radiographic pelvic tilt", "T1 slope", "Cervical", "Sideways bend"):
         assert _row(tables[0], label)["Norm"] == "–", label
 
 
@@ -113,6 +114,29 @@ def test_what_was_not_decided_has_no_norm(decided):
 
     assert norm_of(figure(decided)) is None
     assert norm_of(figure("partly measured")) is not None
+
+
+def test_assumed_values_stand_apart_from_results(tables):
+    """C7 sideways is known to 20 mm, people lean by 10.5 mm. No norm stands by what is assumed, and it is folded."""
+    results, _, assumed = tables
+    assert [row[0].partition(",")[0] for row in assumed.rows] == ["C7 plumb line sideways", "Lumbar flexion"]
+    assert all(row[-1].startswith("assumed") and row[1].startswith("(") for row in assumed.rows)
+    assert not any(row[-1].startswith("assumed") or row[1].startswith("(") for row in results.rows)
+    assert assumed.columns[1:] == (MEAN_COLUMN, "Range", WEIGHT_COLUMN, LABEL_COLUMN)
+    assert (assumed.folded, results.folded) == ("Of pelvis and spine, not measured: 2", "")
+
+
+def test_the_range_of_an_assumed_slope_of_the_sacrum_is_left_to_the_pelvis():
+    """Sacrum and pelvis are one bone, whose tilt in the room has the range."""
+    names, sd = ("pelvic_tilt", "sacral_slope", "cervical_lordosis"), np.radians(np.full((2, 3), 13.0))
+    parameters = ClinicalParameters(names, ("rad",) * 3, np.radians([[0.0] * 3, [40.0] * 3]), sd)
+    figures = clinical_figures(parameters)
+    (table,) = clinical_tables(figures, None)
+    assert [_row(table, label)["Range"] for label in ("Radiographic", "Sacral", "Cervical")] == [
+        "that of Pelvis tilt", "that of Pelvis tilt", "not measured",
+    ]  # fmt: skip
+    angles = {one.name: (parameters.of(one.name), parameters.sd(one.name)) for one in figures}
+    assert [curve.label for curve in angle_curves(angles, figures)] == ["Cervical lordosis, C2–C7"]
 
 
 def test_what_a_figure_rests_on_is_always_said_in_words(tables):
@@ -128,7 +152,7 @@ def test_limbs_have_both_sides_in_a_row(tables):
         row: "(not judged)" not in _row(tables[1], row)[BETWEEN_SIDES] for row in ("Hip, adduction", "Ankle, dors")
     }
     assert judged == {"Hip, adduction": False, "Ankle, dors": True}
-    assert shoulder[LABEL_COLUMN] == "not known: the arm hangs / no label"
+    assert shoulder[LABEL_COLUMN] == "not known: the arm hangs / measured"
     assert shoulder[BETWEEN_SIDES] == "–"
 
 

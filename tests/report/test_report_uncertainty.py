@@ -11,11 +11,16 @@ from simspine.anatomy.priors import LinearPrior, Prior
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.types import Forced, Markers
 from simspine.quality.findings import Finding
-from simspine.quality.observability import Observability, observability_of, with_shares_of_sums
+from simspine.quality.observability import (
+    Observability,
+    observability_of,
+    observability_word,
+    share_of_curvature,
+    with_shares_of_sums,
+)
 from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
-from simspine.report.summary import verdict_on
 from simspine.report.tables import angle_table, segments_table
 from simspine.report.trial_sections import segment_figures
 
@@ -51,9 +56,10 @@ def spine(lla_sd=2.0, tka_sd=20.0, forced=None, sd=True):
 
 
 def test_a_spread_as_wide_as_among_adults_is_assumed():
-    words = [verdict_on("lla", sd) for sd in (None, float("nan"), 2.0, 7.0, 11.1, 11.3)]
-    assert [str(word) for word in words] == ["", "", "measured", "partly measured", "assumed", "assumed"]
-    assert verdict_on("lla", 20.0, forced=True) is Observability.FORCED
+    shares = [share_of_curvature("lla", sd) for sd in (None, float("nan"), 2.0, 9.0, 11.1, 11.3)]
+    words = [observability_word(share, forced=False) for share in shares]
+    assert [str(word) for word in words] == ["", "", "partly measured", "partly measured", "assumed", "assumed"]
+    assert observability_word(shares[-1], forced=True) is Observability.FORCED
 
 
 def test_charts_show_the_verdict_of_each_level():

@@ -15,6 +15,7 @@ from simspine.anatomy.recipes import virtual_spine_markers
 from simspine.anatomy.vertebrae import spine_kinematics
 from simspine.core.types import Origin
 from simspine.io.dataset_read import DatasetFile
+from simspine.quality.observability import ERROR_IN_PEOPLE_DEG
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -129,7 +130,8 @@ def test_the_summary_is_that_of_the_trial(finished, results, truth, true_spine):
         mean = summary[f"{name}_deg_mean"]
         assert mean == pytest.approx(np.degrees(getattr(results.spine, name).mean()))
         assert mean == pytest.approx(np.degrees(getattr(true_spine, name).mean()), abs=tolerance)
-    assert summary["trials"]["S01/bow"]["lla_deg_sd"] == pytest.approx(np.degrees(np.median(results.spine.lla_sd)))
+    stated = max(np.degrees(np.median(results.spine.lla_sd)), ERROR_IN_PEOPLE_DEG["lla"])
+    assert summary["trials"]["S01/bow"]["lla_deg_sd"] == pytest.approx(stated)
     poses = body_poses(truth.body, truth.motion)
     thigh = np.linalg.norm(poses["tibia_l"][0, :3, 3] - poses["femur_l"][0, :3, 3])
     assert summary["femur_m"] == pytest.approx({"left": thigh, "right": thigh}, rel=0.01)

@@ -258,6 +258,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
 
     from simspine.core.arrays import NORMAL_95
     from simspine.io.back_line import read_back_line
+    from simspine.quality.observability import stated_sd
     from simspine.reconstruction.spine_from_back import spine_from_back
 
     back = read_back_line(file, unit, line)
@@ -275,11 +276,12 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
-    for name, values, sd in (
-        ("lumbar lordosis", result.lla, result.spine.lla_sd),
-        ("thoracic kyphosis", result.tka, result.spine.tka_sd),
+    for name, key, values, sd in (
+        ("lumbar lordosis", "lla", result.lla, result.spine.lla_sd),
+        ("thoracic kyphosis", "tka", result.tka, result.spine.tka_sd),
     ):
-        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {NORMAL_95 * math.degrees(sd[0]):.0f}° (95 %)")
+        reach = NORMAL_95 * stated_sd(key, math.degrees(sd[0]))
+        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {reach:.0f}° (95 %)")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
     for text in (*findings, *files):
         say(text)

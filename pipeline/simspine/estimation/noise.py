@@ -73,9 +73,7 @@ def _learnt_marker_noise(
         update[level] = float(max(MIN_BODY_MISFIT_M, used_sd * np.sqrt(variance)))
         each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
-    factors = {
-        name: levels.weight_factors.get(name, 1.0) * factor for name, factor in change.items()
-    }
+    factors = {name: levels.weight_factors.get(name, 1.0) * factor for name, factor in change.items()}
     return replace(levels, weight_factors=factors, **update)
 
 

@@ -26,6 +26,7 @@ from simspine.quality.observability import (
     observability_word,
     observed_share_text,
     share_of_curvature,
+    stated_sd,
 )
 
 
@@ -116,7 +117,7 @@ def _curvature_row(group: str, name: str, records: Sequence[TrialRecord]) -> dic
         forced, sd, share = _is_forced(records, quantity), math.nan, math.nan
         if not forced:
             known = [(record, getattr(record, f"{quantity}_sd")) for record in records]
-            sd = _median_deg(deviation[record.kept] for record, deviation in known if deviation is not None)
+            sd = stated_sd(quantity, _median_deg(each[record.kept] for record, each in known if each is not None))
             share = share_of_curvature(quantity, sd)
         spread = float(values.std()) if values.size else math.nan
         decided = observability_word(share, forced, estimated=any(record.estimated for record in records))

@@ -148,7 +148,8 @@ _MIX_UPS: Mapping[str, tuple[str, str]] = read_yaml(Path(__file__).parent / "tab
 def _mix_up_finding(mix: MixUp) -> Finding:
     whose, image = ("it", "its image seems") if len(mix.views) == 1 else ("they", "their images seem")
     then, now = (f"{100 * share:.0f} %" for share in (mix.used_if_exchanged, mix.used))
-    about = {"image": image, "ratio": mix.size_ratio, "inverse": 1 / mix.size_ratio}
+    shifts = ", ".join(f"{right:+.0f} and {down:+.0f} px" for right, down in mix.shift_px)
+    about = {"image": image, "ratio": mix.size_ratio, "inverse": 1 / mix.size_ratio, "shifts": shifts}
     what, cure = (text.format(**about) for text in _MIX_UPS[mix.kind])
     text = f"{names_text(mix.views)}: {what}; then {then} of what {whose} saw agrees with the others, now {now}."
     return Finding(f"camera_{mix.kind}", Severity.ERROR, text, cure, where=", ".join(mix.views))

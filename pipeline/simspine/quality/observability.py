@@ -232,29 +232,16 @@ def rhythm_verdict(figures: Iterable[ClinicalFigure]) -> Observability:
     return min(verdicts, key=_FROM_WEAKEST.index, default=Observability.UNKNOWN)
 
 
-def composed_shares(
-    clinical: ClinicalParameters,
-    kept: np.ndarray,
-    lordosis_share: float,
-    levels: Sequence[str],
-    level_shares: np.ndarray,
-) -> dict[str, float]:
+def composed_shares(lordosis_share: float, levels: Sequence[str], level_shares: np.ndarray) -> dict[str, float]:
     """{parameter: share that the data decided} for parameters that are computed from other angles.
 
     Lumbar flexion has the share of lordosis, of which it is the mirror image. The coronal Cobb angle has the mean of
-    the lateral bending of its levels. The trunk's inclination has that of the plumb line, given the spread of adults.
-    kept: (frames,) bool. level_shares: (levels, 3).
+    the lateral bending of its levels. level_shares: (levels, 3).
     """
-    shares = {"lumbar_flexion": lordosis_share}
     trunk_levels = [i for i, level in enumerate(levels) if set(level.split("-")) <= set(TRUNK_VERTEBRAE)]
     bending = level_shares[trunk_levels, MOTION_PLANES.index("lateral bending")]
-    shares["coronal_cobb"] = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
-    spread = PUBLISHED_ADULTS["sagittal_vertical_axis"].sd / 1e3
-    for name, line in (("trunk_inclination", "sagittal_vertical_axis"), ("coronal_balance", "coronal_balance")):
-        sd = clinical.sd(line) if line in clinical.names else None
-        if sd is not None and np.isfinite(sd[kept]).any():
-            shares[name] = share_by_deviation(float(np.nanmedian(sd[kept])), spread)
-    return shares
+    cobb_share = float(np.nanmean(bending)) if np.isfinite(bending).any() else float("nan")
+    return {"lumbar_flexion": lordosis_share, "coronal_cobb": cobb_share}
 
 
 def clinical_figures(
@@ -266,8 +253,8 @@ def clinical_figures(
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of each parameter.
 
-    kept: (frames,) bool, all by default. shares: {parameter: share that the data decided, 0…1} where known. Others with
-    a published spread of adults have 1 − (sd / spread)². estimated: whether points of the spine were estimated, so that
+    kept: (frames,) bool, all by default. shares: {parameter: share that the data decided, 0…1} where known. None with a
+    spread of people has more than 1 − (sd / spread)². estimated: whether points of the spine were estimated, so that
     its parameters are no measurements. sacral_tilt_sd: rad, of the endplate of S1, see `SizedBody`.
     """
     frames = np.ones(len(clinical.values), bool) if kept is None else kept
@@ -294,9 +281,9 @@ def _clinical_figure(
     scaled = None if deviation is None else factor * deviation
     statistics = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
-    adults, sd, mean = PUBLISHED_ADULTS.get(name), statistics["sd"], statistics["mean"]
-    if sd is not None and adults is not None and (sd >= adults.sd or not np.isfinite(share)):
-        share = share_by_deviation(sd, adults.sd)
+    sd, mean = statistics["sd"], statistics["mean"]
+    if sd is not None and name in PUBLISHED_ADULTS:
+        share = float(np.fmin(share, share_by_deviation(sd, PUBLISHED_ADULTS[name].sd)))
     share = float("nan") if forced or mean is None else share
     decided_by = forced or _decided_by_text(name, mean, sd, share=share, estimated=estimated)
     return ClinicalFigure(name, definition.label, unit, decided_by=decided_by, share=share, **statistics)
@@ -345,6 +332,7 @@ def _decided_by_text(name: str, mean: float | None, sd: float | None, share: flo
 
 
 LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12"}
+ERROR_IN_PEOPLE_DEG = {"lla": 8.2, "tka": 8.0}  # RMSE in 192 people with radiographs: docs/accuracy.md
 
 
 def curvature_figures(
@@ -365,6 +353,7 @@ def curvature_figures(
         known = None if deviation is None or forced[name] else np.degrees(deviation)
         endplate_sd = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
         statistics = angle_statistics(np.degrees(values), known, kept, constant_sd=endplate_sd)
+        statistics["sd"] = stated_sd(name, statistics["sd"])
         share = share_of_curvature(name, statistics["sd"])
         decided_by = str(observability_word(share, forced[name], estimated=estimated))
         figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **statistics))
@@ -380,6 +369,11 @@ def share_by_deviation(sd: float, before: float) -> float:
     return 1 - min(sd / before, 1.0) ** 2 if np.isfinite(sd) and before > 0 else float("nan")
 
 
+def stated_sd(name: str, sd: Any) -> Any:
+    """A figure's standard deviation (degrees or mm, a number or an array, or None), not below `ERROR_IN_PEOPLE_DEG`."""
+    return sd if sd is None else np.maximum(sd, ERROR_IN_PEOPLE_DEG.get(name, 0.0))
+
+
 def share_of_curvature(quantity: str, sd: float | None) -> float:
     """`share_by_deviation` of 'lla' or 'tka' given the spread among standing adults. sd: degrees; NaN of None."""
-    return share_by_deviation(float("nan") if sd is None else sd, CURVATURE_OF_ADULTS[quantity].sd)
+    return share_by_deviation(float("nan") if sd is None else stated_sd(quantity, sd), CURVATURE_OF_ADULTS[quantity].sd)

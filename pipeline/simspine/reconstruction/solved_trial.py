@@ -130,9 +130,8 @@ class SolvedTrial(Unchanging):
         if clinical is None:
             return ()
         lordosis = observability.share_of_curvature("lla", self.curvature_figures[0].sd)
-        shares = decided_shares(self.sized, self.result) | observability.composed_shares(
-            clinical, kept, lordosis, levels=self.spine.levels, level_shares=self.observed_shares
-        )
+        composed = observability.composed_shares(lordosis, self.spine.levels, self.observed_shares)
+        shares = decided_shares(self.sized, self.result) | composed
         return observability.clinical_figures(
             clinical, kept, shares, estimated=self.spine_estimated, sacral_tilt_sd=self.sized.sacral_tilt_sd
         )
@@ -140,10 +139,9 @@ class SolvedTrial(Unchanging):
     @cached_property
     def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:
         """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
-        spine = self.spine
+        spine, tilt_sd = self.spine, self.sized.sacral_tilt_sd
         angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
         forced = {name: bool(observability.forced_mask([name], spine.forced).any()) for name in angles}
-        tilt_sd = self.sized.sacral_tilt_sd
         return observability.curvature_figures(
             angles, ~self.rejected, forced, estimated=self.spine_estimated, sacral_tilt_sd=tilt_sd
         )

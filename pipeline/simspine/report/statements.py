@@ -131,12 +131,10 @@ def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    value_text, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
-    value = f"{name} {value_text}"
+    shown, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
+    value = f"{name} {shown}"
     if figure.is_assumed:
-        return (
-            f"{name} is assumed: only {share} of it comes from the {by}. Do not record {value_text} as a measurement."
-        )
+        return f"{name} is assumed: only {share} of it comes from the {by}. Do not record {shown} as a measurement."
     if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
         return f"{value} was {figure.decided_by}: {share} of it comes from the {by}."
     return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
@@ -166,7 +164,8 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
-    parts += [*unmeasured, "Neither their values nor their changes were measured."] if unmeasured else []
+    turned, words = any("Sacral slope" in sentence for sentence in unmeasured), page_words("top")
+    parts += [*unmeasured, words["unmeasured"] + words["turned"] * turned] if unmeasured else []
     parts += ["Single vertebral levels: none is a result."] * (not trial_sections.level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 

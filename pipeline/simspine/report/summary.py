@@ -11,14 +11,7 @@ from simspine.reconstruction.headline import ABOUT_IMAGES
 from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS
 
-# Verdicts that rest on estimated points.
-ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
-
-
-def verdict_on(quantity: str, sd: float | None, forced: bool = False, estimated: bool = False) -> Observability:
-    """The verdict on 'lla' or 'tka'. sd: typical standard deviation, degrees. forced: the model sets it. estimated:
-    points of the spine were estimated."""
-    return observability_word(share_of_curvature(quantity, sd), forced, estimated=estimated)
+ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)  # rest on estimated points
 
 
 def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Row, ...]:
@@ -40,8 +33,7 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
         if (quantity := key[:3]) in CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
-            if not given:
-                text = interval_text(summary[key], sd, "deg")
+            text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
             text = f"({text})" if light else text
         elif key == "detections_used":
@@ -121,12 +113,12 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
         return "set by the model, cannot change", ""
     if sd is None or sd != sd:
         return "", ""
-    verdict = verdict_on(quantity, sd, estimated=estimated)
-    adults = CURVATURE_OF_ADULTS[quantity]
+    share, adults = share_of_curvature(quantity, sd), CURVATURE_OF_ADULTS[quantity]
+    verdict = observability_word(share, forced=False, estimated=estimated)
     whose = "the weight of the recording, estimated points included," if estimated else "the recording's weight"
-    share = f"{whose} is {observed_share_text(share_of_curvature(quantity, sd))}"
+    weight = f"{whose} is {observed_share_text(share)}"
     spread = f"people who stand differ by ± {NORMAL_95 * adults.sd:.0f}° ({adults.short_source})"
-    return f"{verdict}: {share}; {spread}", "check" if verdict is Observability.ASSUMED else ""
+    return f"{verdict}: {weight}; {spread}", "check" if verdict is Observability.ASSUMED else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:

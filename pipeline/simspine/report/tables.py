@@ -62,30 +62,31 @@ MEAN_COLUMN = "Mean (± of a typical frame)"
 def clinical_tables(
     figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None, regions: Sequence[ClinicalFigure] = ()
 ) -> tuple[PageTable, ...]:
-    """Tables of pelvis and spine, with its regions, and of the joints of the limbs; without rows it is left out.
-
-    Without movement, as in a single frame, there are no ranges.
+    """Tables of pelvis and spine, with its regions, of the joints of the limbs, and, folded, of pelvis and spine where
+    they were not measured; without rows it is left out. Without movement, as in a single frame, there are no ranges.
     """
     known = (f for f in figures if f.unit != "deg" or f.sd is None or not NORMAL_95 * f.sd > UNKNOWN_FROM_DEG)
     by_name = {figure.name: figure for figure in known}  # without angles such as those of limbs not recorded
     moving = any(moves(figure) for figure in figures)
     spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
-    alignment = [_alignment_row(figure) for figure in (*regions, *spinal)]
+    others = [_alignment_row(figure) for figure in (*regions, *spinal) if not figure.is_decided]
+    alignment = [_alignment_row(figure) for figure in (*regions, *spinal) if figure.is_decided]
     if alignment and rhythm is not None:
         alignment += _rhythm_rows(rhythm, rhythm_verdict(figures))
-    of_limbs = [figure for figure in by_name.values() if figure.name.startswith(tuple(JOINT_DEFINITIONS))]
-    recorded = any(figure.is_of_person and not figure.is_assumed for figure in of_limbs)
+    recorded = any(one.is_decided for one in by_name.values() if one.name.startswith(tuple(JOINT_DEFINITIONS)))
     limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
     has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    mean = MEAN_COLUMN if moving else "Value"
-    label = "Label (of the mean)" if moving else "Label"
+    mean, label = (MEAN_COLUMN, "Label (of the mean)") if moving else ("Value", "Label")
     columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
     sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
     notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
-    title = page_words("means")["moving" if moving else "still"]
+    unmeasured = PageTable((UNMEASURED, *columns[1:]), tuple(others), folded=f"{UNMEASURED}: {len(others)}")
     tables = (
-        PageTable(columns, tuple(alignment), title, notes=named_notes(*notes)),
+        PageTable(
+            columns, tuple(alignment), page_words("means")["moving" if moving else "still"], notes=named_notes(*notes)
+        ),
         PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
+        _without_columns(unmeasured, ("from … to", "norm")),
     )
     unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
     return tuple(_without_columns(table, unused) for table in tables if table.rows)
@@ -104,16 +105,17 @@ def moves(figure: ClinicalFigure) -> bool:
 
 def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    span = SPAN_OF_PELVIS if span == NOT_SHOWN and figure.name in TURNED_WITH_PELVIS else span
     ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     is_cobb = figure.name == "coronal_cobb"
     verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * is_cobb
     mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
     cells = (mean, ends, span if moves(figure) else "–", norm_text(figure) or "–")
-    share, label = observed_share_text(figure.share), verdict.replace(IMPRECISE, IMPRECISE_LABEL)
-    return (label_with_sign(figure), *cells, share, label)
+    return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
 
 
-IMPRECISE_LABEL = "measured, but imprecise"
+UNMEASURED = "Of pelvis and spine, not measured"
+TURNED_WITH_PELVIS, SPAN_OF_PELVIS = ("pelvic_tilt", "sacral_slope"), "that of Pelvis tilt"  # the sacrum is one with it
 NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
 
 
@@ -200,7 +202,7 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = [side.decided_by.partition(" from ")[0].replace(IMPRECISE, IMPRECISE_LABEL) for side in known]
+        words = [side.decided_by.partition(" from ")[0] for side in known]
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
         rows.append((label, *cells, _between_sides(*sides), " / ".join(dict.fromkeys(words))))
@@ -278,8 +280,7 @@ def angle_table(
             if not one.is_decided or (level in unmarked and one.verdict is Observability.PARTLY):
                 continue
             span = "–" if one.decided_by == NO_LABEL else range_cell(True, range_of(one), one.range_sd, unit="deg")
-            label = one.decided_by.replace(IMPRECISE, IMPRECISE_LABEL)
-            rows.append((level, plane, mean_cell(one), span, observed_share_text(one.share), label))
+            rows.append((level, plane, mean_cell(one), span, observed_share_text(one.share), one.decided_by))
     if not rows:
         return None
     said = page_words("levels")
@@ -325,7 +326,7 @@ def figures_of_level(
         is_wide = word is Observability.MEASURED and (found["sd"] or 0.0) > THRESHOLDS["imprecise"].value
         label = IMPRECISE if is_wide else str(word) or NO_LABEL
         share = shares[i, k] if is_free else float("nan")
-        yield ClinicalFigure(level, plane, "deg", decided_by=label, share=share, **found)
+        yield ClinicalFigure(f"{level} {REGION_PLANES[k]}", plane, "deg", decided_by=label, share=share, **found)
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:

@@ -14,7 +14,7 @@ from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import ClinicalFigure, Observability, observability_of
+from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -36,8 +36,8 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     """The scene of a trial. step: only every step-th frame has poses, to save memory in long trials."""
     spine, verdict = trial.spine, trial.verdict
     bones, segments = bones_and_joints(trial.body.osim)
-    figures = (*most_moved(region_figures(trial)), *trial.curvature_figures, *trial.clinical_figures)
-    regions = [_CURVE_OF[one.name] for one in figures if one.is_assumed and one.name in _CURVE_OF]
+    sums = most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected)))
+    figures = (*sums, *trial.curvature_figures, *trial.clinical_figures)
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -50,7 +50,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
         curves=curves_of_trial(spine, figures),
         step=step,
-        assumed={point for region in regions for point in SPINE_REGIONS[region]},
+        assumed={p for one in figures if one.is_assumed for p in SPINE_REGIONS.get(_CURVE_OF.get(one.name, ""), ())},
     )
 
 
@@ -75,17 +75,16 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """A curve of each figure that the model does not set, with verdict, mean and norm; both sides share a panel."""
+    """A curve of each figure that the model does not set; both sides share a panel; the conclusion's come first."""
     shown = [
         figure
         for figure in figures
         if figure.name in angles
-        and (
-            figure.name in tables.CURVATURE_KEYS
-            or (figure.is_of_person and tables.range_of(figure) > tables.CONSTANT_RANGE)
-        )
+        and (figure.name in tables.CURVATURE_KEYS or (figure.is_of_person and tables.moves(figure)))
+        and not (figure.is_assumed and figure.name in tables.TURNED_WITH_PELVIS)
     ]
-    panels = list(dict.fromkeys(map(panel_of, most_moved(shown) or shown)))
+    regions, others = headline_order(shown)
+    panels = list(dict.fromkeys(map(panel_of, [*regions[:1], *others] or shown)))
     return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
 
 
@@ -93,6 +92,15 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
     moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
     return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
+
+
+def headline_order(figures: Sequence[ClinicalFigure]) -> tuple[list[ClinicalFigure], list[ClinicalFigure]]:
+    """Regions of the spine, measured ones if there are any, and the other angles, without partly measured ones."""
+    names, moving = page.page_words("regions"), most_moved(figures)
+    regions = [one for one in moving if one.name.partition(" ")[0] in names]
+    measured = [one for one in regions if one.verdict is Observability.MEASURED]
+    others = [one for one in moving if one.unit == "deg" and not str(one.verdict).startswith("partly")]
+    return measured or regions, [one for one in others if one not in regions]
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -109,12 +117,13 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel, sign = panel_of(figure), tables.label_with_sign(figure).removeprefix(figure.label)
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
+    is_heading = figure.label.endswith(tables.SEGMENT_PLANES[2])  # its zero is the calibration's
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=side_of(figure) or figure.label,
         label=figure.label + sign,
         values=factor * values,
-        sd=None if sd is None or forced else factor * sd,
+        sd=None if sd is None or forced else stated_sd(figure.name, factor * sd),
         band=tables.norm_of(figure),
         note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
@@ -122,7 +131,7 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
         chosen=panel in chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
-        mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided else "",
+        mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided and not is_heading else "",
         least=0.0 if positive.startswith("never negative") else None,
     )
 
@@ -138,13 +147,10 @@ def movement_sentence(trial: SolvedTrial) -> str:
 
 def conclusion_sentence(trial: SolvedTrial) -> str:
     """How the spine's regions moved, where that is a result, then the other angles with the largest range for its ±."""
-    words, regions = page.page_words("top"), most_moved(region_figures(trial))
-    measured = [one for one in regions if one.verdict is Observability.MEASURED]
-    shown = measured or regions
-    in_room = segment_figures(trial.spine, ~trial.rejected)
-    moved = most_moved((*trial.curvature_figures, *trial.clinical_figures, *in_room))
-    surest = [one for one in moved if one.unit == "deg" and not str(one.verdict).startswith("partly")]
-    changes = [_changed(one) for one in surest[:MOST_MOVED]]
+    words = page.page_words("top")
+    sums = (*region_figures(trial), *segment_figures(trial.spine, ~trial.rejected))
+    shown, surest = headline_order((*sums, *trial.curvature_figures, *trial.clinical_figures))
+    changes = [_changed(one) for one in surest[: MOST_MOVED - len(shown[:1])]]
     texts = [words["no_region"]]
     if shown:
         region, plane = shown[0].name.split()[:2]
@@ -157,7 +163,7 @@ def conclusion_sentence(trial: SolvedTrial) -> str:
 
 def short_name(figure: ClinicalFigure) -> str:
     """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
-    name, in_room = panel_of(figure).partition(",")[0].partition(" (")[0], figure.name in tables.SEGMENTS_IN_ROOM
+    name, in_room = panel_of(figure).partition(",")[0].partition(" (")[0], figure.label.endswith(tables.SEGMENT_PLANES)
     return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
 
 
@@ -216,7 +222,7 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
             is_shown = one.sd is not None and not is_stated
-            figures += [replace(one, name=f"{level} {plane}", label=label)] * is_shown
+            figures += [replace(one, label=label)] * is_shown
     return tuple(figures)
 
 

@@ -1,7 +1,7 @@
 """Errors of each camera compared with the others: signed, with standard deviations; and views that are mixed up."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
 
@@ -163,7 +163,7 @@ class MixUp:
     'order' (the views are of the cameras in order of `views`); of calibrations: 'transposed' (R), 'centre' (t is the
     camera's place), 'inverse' (R and t lead to the world), 'graphics' (camera axes) or 'unit' (t in another one).
     used, used_if_exchanged: share of these views' observations that agree with the others, as given and with the
-    mix-up undone.
+    mix-up undone. shift_px: of 'shifted', by how much the points of each of these views lie too far right and down.
     """
 
     kind: str
@@ -171,6 +171,7 @@ class MixUp:
     used: float
     used_if_exchanged: float
     size_ratio: float = 1.0
+    shift_px: tuple[tuple[float, ...], ...] = ()
 
 
 def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float = 0.3) -> list[MixUp]:
@@ -180,7 +181,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     observations, those of a view with few left, because the others did not fit, have little weight.
     """
     rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
-    sample = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
+    keypoints = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
 
     def fit(points: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
         limit = MIX_UP_IMAGE_SHARE * max((max(camera.size) for camera in cameras), default=1)
@@ -188,10 +189,10 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
-    given = fit(sample, cameras)
+    given = fit(keypoints, cameras)
     found: list[tuple[float, MixUp]] = []
     for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(
-        sample, cameras, found, few_agree=given.of(range(len(cameras)))[0] < MIN_MIX_UP_AGREEMENT
+        keypoints, cameras, found, few_agree=given.of(range(len(cameras)))[0] < MIN_MIX_UP_AGREEMENT
     ):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
@@ -207,11 +208,20 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         # If few of all observations agree, the view agrees with another one by chance.
         better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
         if better and corrected.used.sum() >= given.used.sum():
-            mix = MixUp(kind, tuple(cameras[view].name for view in views), before, after, size_ratio=size_ratio)
+            shifts = _shifts_px(keypoints, undone) if kind == "shifted" else {}
+            views = tuple(shifts) or views
+            mix = MixUp(kind, tuple(cameras[view].name for view in views), given.of(views)[0], corrected.of(views)[0])
+            mix = replace(mix, size_ratio=size_ratio, shift_px=tuple(shifts.values()))
             # What was fitted to the points must be clearly better.
             found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
     found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
     return [mix for _, mix in found[:1]] + [mix for _, mix in found[1:] if mix.kind != "shifted"]
+
+
+def _shifts_px(sample: Keypoints, undone: Keypoints) -> dict[int, tuple[float, ...]]:
+    """{view: px by which its points lie too far right and down}, of the views that were shifted."""
+    px = np.nanmedian(sample.xy - undone.xy, (0, 2))
+    return {view: tuple(px[view].tolist()) for view in np.flatnonzero(np.hypot(*px.T) > MIX_UP_CLOSE_PX).tolist()}
 
 
 def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Keypoints:

@@ -16,6 +16,7 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import OWN_GROUP, Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
+from simspine.quality.observability import stated_sd
 from simspine.reconstruction.headline import dataset_summary_metrics
 from simspine.reconstruction.publish import package_versions
 from simspine.report.page import Row
@@ -148,10 +149,11 @@ def curvature_lines(config: Config) -> Iterator[str]:
             for text, name in (("thoracic kyphosis", "tka"), ("lumbar lordosis", "lla")):
                 values = np.degrees(getattr(spine, name)[kept])
                 deviations = (getattr(spine, f"{name}{kind}")[kept] for kind in ("_sd", "_change_sd"))
-                half = [NORMAL_95 * float(np.degrees(deviation.mean())) for deviation in deviations]
+                sd, change_sd = (float(np.degrees(deviation.mean())) for deviation in deviations)
                 yield (
-                    f"{trial}: {text} {values.mean():.1f} ± {half[0]:.1f}°, from {values.min():.1f} to "
-                    f"{values.max():.1f}°; one frame minus the mean: ± {half[1]:.1f}° (95 %)"
+                    f"{trial}: {text} {values.mean():.1f} ± {NORMAL_95 * stated_sd(name, sd):.1f}°, "
+                    f"from {values.min():.1f} to {values.max():.1f}°; "
+                    f"one frame minus the mean: ± {NORMAL_95 * change_sd:.1f}° (95 %)"
                 )
 
 

@@ -19,7 +19,6 @@ from simspine.report.figures import comparison_table
 from simspine.report.page import ReportContent, Statement, TrialSection, page_words
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
-from simspine.report.summary import verdict_on
 from simspine.report.tables import validation_text_tables
 from simspine.report.trial_sections import page_findings
 from simspine.workflow.config import Config
@@ -218,9 +217,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
         return None
 
     def angle(entry: dict, key: str) -> str:
-        sd = entry.get(f"{key}_deg_sd")
-        verdict = verdict_on(key, sd, key in entry["set_by_model"], bool(entry["spine_estimated"]))
-        return f"{page.interval_text(entry[f'{key}_deg_mean'], sd, 'deg')} {verdict}".strip()
+        figure = entry["clinical"][key]
+        return f"{page.interval_text(figure['mean'], figure['sd'], 'deg')} {figure['decided']}".strip()
 
     return page.PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
