@@ -2,7 +2,7 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -179,6 +179,33 @@ def test_decisions_of_another_film_of_the_same_name_are_refused(tmp_path):
     head = {key: value for key, value in json.loads(head).items() if key != "images"}  # as earlier versions wrote it
     (tmp_path / "out/anna.jsonl").write_text("\n".join([json.dumps(head), *edits, ""]))
     assert labels_of(first, "anna").decided.sum() == 1
+
+
+def test_decisions_stay_with_their_photographs(tmp_path):
+    """A frame's number means another photograph once one before it is gone."""
+    for k in range(4):
+        write_picture(tmp_path / f"{k}.png", np.full((60, 80, 3), 60 * k, np.uint8))
+    decided = {"f": 2, "v": 0, "p": "Hip", "x": 5, "y": 6, "see": 2, "how": 2}
+    Session(open_target(Target(str(tmp_path))), "anna").edit([decided])
+    journal = tmp_path / "annotations/anna.jsonl"
+    head, *edits = journal.read_text().splitlines()
+    assert np.flatnonzero(labels_of(open_target(Target(str(tmp_path))), "anna").decided.any((1, 2))).tolist() == [2]
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(InputError, match=r"decisions about other images of .*, or numbered otherwise"):
+        labels_of(open_target(Target(str(tmp_path))), "anna")
+    older = json.loads(head)
+    older["images"] = [digest[:16] for digest in older["images"]]  # as version 0.1 wrote it
+    journal.write_text("\n".join([json.dumps(older), *edits, ""]))
+    assert labels_of(open_target(Target(str(tmp_path))), "anna").decided.sum() == 1
+
+
+def test_the_digest_of_a_video_says_which_of_its_images_the_frames_are(tmp_path):
+    write_video(tmp_path / "a.mp4")
+    found = open_target(Target(str(tmp_path)))
+    late = replace(found, rows=found.rows + 1)
+    assert late.images[0][:16] == found.images[0][:16]
+    assert late.images != found.images
+    assert replace(found, rows=found.rows[:-2]).images == found.images  # shorter, and numbered alike
 
 
 def test_a_video_that_breaks_off_is_refused(tmp_path):

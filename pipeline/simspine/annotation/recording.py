@@ -1,6 +1,7 @@
 """A recording for annotation: its views, their cameras if calibrated, the first guess of its points, and its images."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.marker_sets import read_skin_table
-from simspine.annotation.labels import Labels, pseudo_labels
+from simspine.annotation.labels import IMAGES_DIGITS, Labels, pseudo_labels
 from simspine.core import skeletons
 from simspine.core.errors import InputError, require_distinct_files, require_known, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -59,11 +60,15 @@ class RecordedViews:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """A digest of the first bytes of each view's images, which tells recordings of equal names apart."""
+        """Digests of each view: of its images' first bytes, and of which image a frame's number means."""
         digests = []
-        for source in self.sources:
-            with open(source.files[0] if isinstance(source, Stills) else source.path, "rb") as file:
-                digests.append(hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16])
+        for source, rows in zip(self.sources, self.rows.T, strict=True):
+            stills = source.files if isinstance(source, Stills) else ()
+            with open(stills[0] if stills else source.path, "rb") as file:
+                first = file.read(FINGERPRINT_BYTES)
+            order = [np.unique(rows - np.arange(len(rows))).tolist(), [file.name for file in stills]]
+            parts = first, json.dumps(order).encode()
+            digests.append("".join(hashlib.sha256(part).hexdigest()[:IMAGES_DIGITS] for part in parts))
         return tuple(digests)
 
     @property
