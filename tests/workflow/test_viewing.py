@@ -263,6 +263,29 @@ def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(
     assert "were made differently (ik, version)" in " ".join(run(*compared).output.split())
 
 
+def test_settings_of_a_trial_newer_than_its_data_set_are_not_stated(copied, tmp_path):
+    """Stages run one by one: the settings are those of the earlier run until the data set is made again."""
+    before = shutil.copytree(copied.results, tmp_path / "before")
+    compared = ("compare", before, copied.results, "--out", tmp_path / "c.html")
+    copied.change(ik=copied.settings["ik"] | {"level_acceleration_sd": 1.0})
+    copied.run("ik", "vertebrae", "quality")
+    assert "was made from another" in failed(run(*compared))
+    succeeded(run("export", copied.file, "--subject", "S01", "--trial", "bow"))
+    assert "summary.json is of other results of S01/bow than there are now" in failed(run(*compared))
+    copied.run("export")
+    assert "were made differently (ik)" in " ".join(run(*compared).output.split())
+
+
+def test_the_report_names_the_detector_of_points_that_it_detected_alone(copied):
+    """Points of files are read whatever `detection.detector` is; the method of another detector is not theirs."""
+    copied.change(detection={"detector": "blazepose", "skeleton": "spinetrack37"})
+    with pytest.warns(UserWarning, match="another configuration"):
+        page = reporting.write_report_of(copied.config).read_text()
+    assert "Points in the images were given as files." in page
+    assert "Bazarevsky" not in page
+    assert "pose_landmark" not in page
+
+
 def test_recording_has_the_cameras(finished, tmp_path):
     succeeded(run("view", finished.results, "--rerun", tmp_path / "trial.rrd"))
     assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
