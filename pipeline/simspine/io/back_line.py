@@ -202,10 +202,9 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
             f"step is {step:.4g}: is a point off the line?"
             + (f" Name the unit (`--unit {fitting[0]}`)." if may_name else "")
         )
-    first = "C7" if "C7" in labels else labels[on_line[0]]
-    for level, end, others in (("C7", first, MIDLINE_MARKERS[1:]), ("S1", labels[on_line[-1]], MIDLINE_MARKERS[:18])):
-        if end in others:
-            warn_assumed(f"{path}: the line ends at {end}, which counts as {level}. Add the points up to {level}.")
+    for level, end, others in (("C7", 0, MIDLINE_MARKERS[1:]), ("S1", -1, MIDLINE_MARKERS[:18])):
+        if level not in labels and labels[on_line[end]] in others:
+            warn_assumed(f"{path}: the line ends at {labels[on_line[end]]}, which counts as {level}. Add the rest.")
     unit = unit or fitting[0]
     metres = xyz / UNITS_PER_METRE[unit]
     landmarks = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}
