@@ -219,3 +219,12 @@ def test_repeated_columns_and_surplus_cells_are_refused(tmp_path, text):
     file.write_text(text)
     with pytest.raises(InputError, match=r"there twice|more cells than columns"):
         read_back_line(file)
+
+
+def test_a_report_of_something_else_is_not_replaced(tmp_path):
+    """As of `--out` with the results folder of a run."""
+    (tmp_path / "report.html").write_text("mine")
+    done = call("back", write_csv(tmp_path / "a.csv", LINE), "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "holds the report.html of something else" in done.stderr
+    assert (tmp_path / "report.html").read_text() == "mine"

@@ -260,6 +260,9 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     from simspine.io.back_line import read_back_line
     from simspine.reconstruction.spine_from_back import spine_from_back
 
+    folder = out or file.with_name(f"{file.stem}_spine")
+    if (folder / "report.html").exists() and not (folder / "spine.h5").exists():
+        raise InputError(f"{folder} holds the report.html of something else, which would be replaced; choose --out.")
     back = read_back_line(file, unit, line)
     result = spine_from_back(
         back.points,
@@ -271,7 +274,6 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         rate=back.rate or 30.0,
         frame=frame or back.frame or "y_up",
     )
-    folder = out or file.with_name(f"{file.stem}_spine")
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
