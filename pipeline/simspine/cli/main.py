@@ -265,15 +265,10 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         raise InputError(f"{folder} holds the report.html of something else, which would be replaced; choose --out.")
     back = read_back_line(file, unit, line)
     result = spine_from_back(
-        back.points,
-        c7=back.c7,
-        psis=back.psis,
-        height=height,
-        mass=mass,
+        back.points, c7=back.c7, psis=back.psis, height=height, mass=mass,
         heading=None if heading is None else math.radians(heading),
-        rate=back.rate or 30.0,
-        frame=frame or back.frame or "y_up",
-    )
+        rate=back.rate or 30.0, frame=frame or back.frame or "y_up",
+    )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
