@@ -18,7 +18,7 @@ from simspine.core.geometry import project_points
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import write_calibration
-from simspine.io.hdf5 import write_store
+from simspine.io.hdf5 import read_store, write_store
 from simspine.io.image_streams import write_picture
 from simspine.io.video import open_video
 from simspine.vision.synchronise import Timing
@@ -102,6 +102,22 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     images = Images(found)
     shown = [cv2.imdecode(np.frombuffer(images.jpeg(4, v), np.uint8), 0).mean() for v in range(3)]
     np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
+
+
+def test_a_spine_solved_at_other_times_than_the_images_starts_at_the_images(results):
+    """As with motion capture of another rate, which begins later: 100 frames/s from 0.04 s on, images from 0.02 s."""
+    content = read_store(results / "S01/keypoints/walk.h5")
+    points = content["keypoints"]
+    spine = [points.names.index(name) for name in VERTEBRA_OF]
+    xy = points.xy.copy()
+    xy[:, :, spine] = np.nan
+    write_store(results / "S01/keypoints/walk.h5", **content | {"keypoints": points.with_(xy=xy)})
+    at = np.random.default_rng(0).normal((0, 0, 1), 0.3, (5, len(spine), 3))
+    solved = Markers(tuple(VERTEBRA_OF), 100.0, at, "z_up", start=0.04)
+    write_store(results / "S01/vertebrae/walk.h5", spine_markers=solved, centres=None)
+    found = open_target(Target(str(results), config=results.parent / "config.yaml"))
+    assert np.isfinite(found.start.xy[:, 0, spine]).all((1, 2)).tolist() == [False, True, True, True, False, False]
+    np.testing.assert_allclose(found.start.xy[1:4, 0][:, spine], project_points(found.cameras, at[::2])[0])
 
 
 def test_missing_points_start_where_the_solved_spine_projects():

@@ -24,6 +24,7 @@ from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
 from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
+from simspine.vision.merge_mocap import resample_markers
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
@@ -158,7 +159,9 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     if paths.vertebrae(name).is_file():
         note = ""
         solved = read_store(paths.vertebrae(name), ["spine_markers", "centres"])
-        keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
+        times = keypoints.rate, 0.0 if timing is None else timing.first / keypoints.rate, keypoints.frames
+        known = {part: points and resample_markers(points, *times) for part, points in solved.items()}  # at the images'
+        keypoints = with_spine(keypoints, cameras, known["spine_markers"], known["centres"])
     rows = _rows_of_views(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
