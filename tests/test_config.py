@@ -134,6 +134,8 @@ def test_misspelt_key_proposes_the_right_one(tmp_path, path, wrong, right, where
         ((*WALK, "calibration"), REMOVED, "videos or keypoints need a calibration file."),
         ((*OLD, "rate"), REMOVED, "keypoints need a rate (frames per second)."),
         ((*OLD, "rate"), -1, "trials.old.rate: "),
+        ((*WALK, "rate"), 240, "trials.walk: rate is for keypoints; frames of videos count by the videos' own rate"),
+        ((*BOW, "rate"), 240, "trials.bow: rate is for keypoints"),
         (("scaling", "min_factor"), 1.31, "min_factor is 1.31, max_factor 1.3; expected min_factor below max_factor"),
         ((*OLD, "rate"), 1e6, "old.rate: Input should be less than or equal to 10000 (found 1000000.0)."),
     ],

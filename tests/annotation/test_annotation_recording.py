@@ -2,7 +2,7 @@ import json
 import shutil
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from simspine.core.geometry import project_points
 from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import write_calibration
-from simspine.io.hdf5 import write_store
+from simspine.io.hdf5 import read_store, write_store
 from simspine.io.image_streams import write_picture
 from simspine.io.video import open_video
 from simspine.vision.synchronise import Timing
@@ -104,6 +104,22 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
 
 
+def test_a_spine_solved_at_other_times_than_the_images_starts_at_the_images(results):
+    """As with motion capture of another rate, which begins later: 100 frames/s from 0.04 s on, images from 0.02 s."""
+    content = read_store(results / "S01/keypoints/walk.h5")
+    points = content["keypoints"]
+    spine = [points.names.index(name) for name in VERTEBRA_OF]
+    xy = points.xy.copy()
+    xy[:, :, spine] = np.nan
+    write_store(results / "S01/keypoints/walk.h5", **content | {"keypoints": points.with_(xy=xy)})
+    at = np.random.default_rng(0).normal((0, 0, 1), 0.3, (5, len(spine), 3))
+    solved = Markers(tuple(VERTEBRA_OF), 100.0, at, "z_up", start=0.04)
+    write_store(results / "S01/vertebrae/walk.h5", spine_markers=solved, centres=None)
+    found = open_target(Target(str(results), config=results.parent / "config.yaml"))
+    assert np.isfinite(found.start.xy[:, 0, spine]).all((1, 2)).tolist() == [False, True, True, True, False, False]
+    np.testing.assert_allclose(found.start.xy[1:4, 0][:, spine], project_points(found.cameras, at[::2])[0])
+
+
 def test_missing_points_start_where_the_solved_spine_projects():
     truth, rig = true_points(), cameras()
     xy, confidence = truth.xy.copy(), truth.confidence.copy()
@@ -179,6 +195,33 @@ def test_decisions_of_another_film_of_the_same_name_are_refused(tmp_path):
     head = {key: value for key, value in json.loads(head).items() if key != "images"}  # as earlier versions wrote it
     (tmp_path / "out/anna.jsonl").write_text("\n".join([json.dumps(head), *edits, ""]))
     assert labels_of(first, "anna").decided.sum() == 1
+
+
+def test_decisions_stay_with_their_photographs(tmp_path):
+    """A frame's number means another photograph once one before it is gone."""
+    for k in range(4):
+        write_picture(tmp_path / f"{k}.png", np.full((60, 80, 3), 60 * k, np.uint8))
+    decided = {"f": 2, "v": 0, "p": "Hip", "x": 5, "y": 6, "see": 2, "how": 2}
+    Session(open_target(Target(str(tmp_path))), "anna").edit([decided])
+    journal = tmp_path / "annotations/anna.jsonl"
+    head, *edits = journal.read_text().splitlines()
+    assert np.flatnonzero(labels_of(open_target(Target(str(tmp_path))), "anna").decided.any((1, 2))).tolist() == [2]
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(InputError, match=r"decisions about other images of .*, or numbered otherwise"):
+        labels_of(open_target(Target(str(tmp_path))), "anna")
+    older = json.loads(head)
+    older["images"] = [digest[:16] for digest in older["images"]]  # as version 0.1 wrote it
+    journal.write_text("\n".join([json.dumps(older), *edits, ""]))
+    assert labels_of(open_target(Target(str(tmp_path))), "anna").decided.sum() == 1
+
+
+def test_the_digest_of_a_video_says_which_of_its_images_the_frames_are(tmp_path):
+    write_video(tmp_path / "a.mp4")
+    found = open_target(Target(str(tmp_path)))
+    late = replace(found, rows=found.rows + 1)
+    assert late.images[0][:16] == found.images[0][:16]
+    assert late.images != found.images
+    assert replace(found, rows=found.rows[:-2]).images == found.images  # shorter, and numbered alike
 
 
 def test_a_video_that_breaks_off_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Lines on the back from files of four kinds: units, landmarks, and what is refused."""
 
+import warnings
+
 import numpy as np
 import pytest
 from command_line import call
@@ -89,6 +91,31 @@ def test_a_scan_with_the_line_in_a_file_of_its_own(tmp_path):
         assert read_back_line(holed, line=gap).points[0] == pytest.approx(LINE, abs=1e-5)
     with pytest.raises(InputError, match="no points with three coordinates"):
         read_back_line(write_ply(tmp_path / "c.ply", LINE * np.nan), line=line)
+
+
+def test_a_line_drawn_elsewhere_than_on_the_scan_is_refused(tmp_path):
+    """Its points would become those of the scan that are nearest, which may be the flank."""
+    path = write_ply(tmp_path / "a.ply", np.vstack([LINE, LINE + np.array([0.1, 0, 0.1])]))
+    line = write_csv(tmp_path / "a.csv", LINE + np.array([0.3, 0, 0.1]))
+    with pytest.raises(InputError, match=r"a\.csv: a point is 0\.2 m from the scan .*a\.ply, expected up to 0\.05 m"):
+        read_back_line(path, line=line)
+
+
+def test_a_line_whose_names_end_elsewhere_is_said(tmp_path):
+    """A line from T3 to L5 would be taken for one from C7 to S1, by 6 degrees of kyphosis less."""
+    names = ["C7", *(f"T{i}" for i in range(1, 13)), *(f"L{i}" for i in range(1, 6)), "S1"]
+    points = LINE[:: len(LINE) // len(names)][: len(names)]
+
+    def said(first: int, last: int) -> list[str]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read_back_line(write_csv(tmp_path / "a.csv", points[first:last], "name,x,y,z", names[first:last]))
+        return [str(warning.message).split("the line ends at ")[1].split(".")[0] for warning in caught]
+
+    assert said(0, 19) == []
+    assert said(3, 19) == ["T3, which counts as C7"]
+    assert said(0, 17) == ["L4, which counts as S1"]
+    assert said(3, 18) == ["T3, which counts as C7", "L5, which counts as S1"]
 
 
 def test_what_is_no_line_is_refused(tmp_path):
@@ -192,3 +219,12 @@ def test_repeated_columns_and_surplus_cells_are_refused(tmp_path, text):
     file.write_text(text)
     with pytest.raises(InputError, match=r"there twice|more cells than columns"):
         read_back_line(file)
+
+
+def test_a_report_of_something_else_is_not_replaced(tmp_path):
+    """As of `--out` with the results folder of a run."""
+    (tmp_path / "report.html").write_text("mine")
+    done = call("back", write_csv(tmp_path / "a.csv", LINE), "--out", tmp_path)
+    assert done.exit_code == 2
+    assert "holds the report.html of something else" in done.stderr
+    assert (tmp_path / "report.html").read_text() == "mine"

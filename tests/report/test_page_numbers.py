@@ -218,7 +218,8 @@ def changed(copied):
     entry = json.loads(manifest.read_text())
     entry["outputs"][file.name] = file_checksum(file)  # as if the run had made it so
     manifest.write_text(json.dumps(entry))
-    RunPaths(copied.results, "S01").manifest("quality", "bow").unlink()  # it read the file of before
+    for later in ("quality", "export"):  # they read the file of before
+        RunPaths(copied.results, "S01").manifest(later, "bow").unlink()
     return copied.results
 
 

@@ -42,6 +42,14 @@ def test_predictions_become_tables(files):
     assert found["settings"] == {"subjects": "S9,S11"}
 
 
+def test_predictions_are_not_replaced_by_the_figures(files):
+    name, before = files / "net.npz", (files / "net.npz").read_bytes()
+    done = benchmark("multiview", f"mine={name}", "--truth", files / "truth.npz", "--json", name)
+    assert done.exit_code == 2
+    assert "is one of the predictions, and would be replaced" in done.stderr
+    assert name.read_bytes() == before
+
+
 def test_angles_with_the_untested_people_as_control(tmp_path):
     names = angle_names(("L5-S1",))
     random = np.random.default_rng(2)

@@ -413,9 +413,9 @@ def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     copied.run(*STAGES)
 
     def commands_that_say(words: str) -> list[bool]:
-        commands = ("summary", "validate", "export --format csv")
-        said = [succeeded(call(*command.split(), "--config", copied.file)) for command in commands]
-        return [words in " ".join(text.split()) for text in said]
+        commands = ("summary", "validate", "export --format csv", "check")
+        said = [call(*command.split(), "--config", copied.file) for command in commands]
+        return [words in " ".join(done.output.split()) for done in said]
 
     cameras.touch()
     assert not any(commands_that_say("out of date"))

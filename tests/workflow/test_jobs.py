@@ -7,14 +7,19 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 from command_line import call
+from small_project import ring
 
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError
+from simspine.io.calibration import write_calibration
+from simspine.synthesis.signals import read_table
 from simspine.workflow import jobs, stage_files, up_to_date
 from simspine.workflow.config import check_config
 from simspine.workflow.jobs import (
     all_jobs,
+    capture_step,
     check_results,
     mark_done,
     mark_of,
@@ -25,7 +30,7 @@ from simspine.workflow.jobs import (
     status_lines,
     steps_of_trial,
 )
-from simspine.workflow.up_to_date import hold_lock
+from simspine.workflow.up_to_date import hold_lock, run_task
 
 
 def marked(project) -> set[str]:
@@ -264,3 +269,23 @@ def test_running_failed_and_interrupted(copied, monkeypatch):
         with pytest.raises(InputError, match="no space left"):
             run_job(copied.config, "motion", "S01", "bow")
     assert "S01 bow: failed ik (no space left)" in status_lines(stage_states(copied.config))
+
+
+def test_a_virtual_capture_is_made_anew_once_a_file_that_it_names_changed(tmp_path):
+    preset, rig, capture = tmp_path / "mine.yaml", tmp_path / "rig.toml", tmp_path / "capture"
+    errors = read_table("presets.yaml")["finetuned"]
+    preset.write_text(yaml.safe_dump({"mine": errors}))
+    write_calibration(rig, ring())
+    virtual = {"detections": str(preset), "cameras": str(rig)}
+    content = {"name": "v", "results": str(tmp_path / "r"), "capture": {"human36m": str(capture)}, "virtual": virtual}
+    step = capture_step(check_config(content), "S1")
+    write_calibration(capture / "Calib_S1.toml", ring())  # its output
+
+    def made_now() -> bool:
+        return run_task(step.manifest, step.task, step.stage)
+
+    assert [made_now(), made_now()] == [True, False]
+    preset.write_text(yaml.safe_dump({"other": errors}))
+    assert [made_now(), made_now()] == [True, False]
+    write_calibration(rig, ring(views=3))
+    assert [made_now(), made_now()] == [True, False]

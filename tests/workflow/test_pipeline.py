@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from datetime import date
 
 import numpy as np
@@ -16,6 +17,7 @@ from simspine.anatomy.vertebrae import spine_kinematics
 from simspine.core.types import Origin
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ERROR_IN_PEOPLE_DEG
+from simspine.workflow import dataset
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
@@ -151,6 +153,19 @@ def test_provenance_names_inputs_and_versions(finished):
     assert set(inputs) == {"cameras.toml", "cam01_json", "cam02_json", "cam03_json", "cam04_json"}
     assert all(len(sha) == 64 for sha in inputs.values())
     assert origin["versions"]["opensim"] == "4.6"
+
+
+def test_provenance_has_the_checksums_of_all_files_of_one_name(copied):
+    """As of `cam1/walk.mp4` and `cam2/walk.mp4`."""
+    trial = copied.settings["subjects"]["S01"]["trials"]["bow"]
+    folders = [copied.folder / f"{camera}/points" for camera in "abcd"]
+    for old, new in zip(trial["keypoints"], folders, strict=True):
+        shutil.copytree(old, new)
+    copied.trial(keypoints=[str(folder) for folder in folders])
+    copied.run("detect")
+    inputs = dataset.provenance_of_results(copied.config)["inputs_sha256"]["S01/bow"]
+    assert list(inputs) == ["cameras.toml", "points", "points (1)", "points (2)", "points (3)"]
+    assert len(set(inputs.values())) == 5
 
 
 def test_nothing_but_results_lies_in_the_results(finished):

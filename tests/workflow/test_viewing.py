@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import warnings
 from dataclasses import replace
 from urllib.parse import unquote
 
@@ -12,11 +13,13 @@ import pytest
 from command_line import call as run
 from command_line import failed, succeeded
 from player_data import unpack
-from small_project import RATE, SIZE, of_size
+from small_project import RATE, SIZE, STAGES, of_size
 
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
+from simspine.io.trc import write_trc
+from simspine.reconstruction.solved_trial import view_fits
 from simspine.report.figures import comparison_table
 from simspine.report.rerun_recording import write_recording
 from simspine.report.trial_sections import scene_of_trial
@@ -261,6 +264,44 @@ def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(
     assert "made differently" not in run(*compared).output
     (tmp_path / "later/provenance.json").write_text(json.dumps(origin))
     assert "were made differently (ik, version)" in " ".join(run(*compared).output.split())
+
+
+def test_settings_of_a_trial_newer_than_its_data_set_are_not_stated(copied, tmp_path):
+    """Stages run one by one: the settings are those of the earlier run until the data set is made again."""
+    before = shutil.copytree(copied.results, tmp_path / "before")
+    compared = ("compare", before, copied.results, "--out", tmp_path / "c.html")
+    copied.change(ik=copied.settings["ik"] | {"level_acceleration_sd": 1.0})
+    copied.run("ik", "vertebrae", "quality")
+    assert "was made from another" in failed(run(*compared))
+    succeeded(run("export", copied.file, "--subject", "S01", "--trial", "bow"))
+    assert "summary.json is of other results of S01/bow than there are now" in failed(run(*compared))
+    copied.run("export")
+    assert "were made differently (ik)" in " ".join(run(*compared).output.split())
+
+
+def test_the_report_names_the_detector_of_points_that_it_detected_alone(copied):
+    """Points of files are read whatever `detection.detector` is; the method of another detector is not theirs."""
+    copied.change(detection={"detector": "blazepose", "skeleton": "spinetrack37"})
+    with pytest.warns(UserWarning, match="another configuration"):
+        page = reporting.write_report_of(copied.config).read_text()
+    assert "Points in the images were given as files." in page
+    assert "Bazarevsky" not in page
+    assert "pose_landmark" not in page
+
+
+@pytest.mark.parametrize(("first", "last", "every"), [(0, 15, 1), (4, 16, 1), (0, 16, 2)])
+def test_motion_capture_of_another_span_or_rate_than_the_images(copied, truth, first, last, every):
+    """The trial has the frames of motion capture; each shows the images of its time, not those of its number."""
+    limbs = [name for name in truth.markers.names if name.endswith(("Knee", "Ankle", "Wrist", "Elbow"))]
+    part = truth.markers.select(limbs).with_(xyz=truth.markers.select(limbs).xyz[first:last:every])
+    write_trc(copied.folder / "limbs.trc", part.with_(start=first / RATE, rate=RATE / every))
+    copied.trial(mocap=str(copied.folder / "limbs.trc"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the rest of the recording is left out
+        copied.run(*STAGES)
+    found = read_trial(RunPaths(copied.results, "S01"), "bow")
+    assert found.video_frames(0).tolist() == list(range(first, last, every))
+    assert max(fit.distance_px for fit in view_fits(found)) < 2  # noise of 0.5 px; 4 frames off it would be 10 to 23 px
 
 
 def test_recording_has_the_cameras(finished, tmp_path):

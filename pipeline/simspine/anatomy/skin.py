@@ -71,21 +71,14 @@ def skin_asset() -> SkinAsset:
     with np.load(packaged_file(Path(__file__).with_name("skin_asset") / "skin.npz")) as data:
         step = float(data["step"])
         return SkinAsset(
-            directions=tuple(data["directions"].tolist()),
-            landmarks=tuple(data["landmarks"].tolist()),
-            kinds=tuple(data["kinds"].tolist()),
-            segments=tuple(data["segments"].tolist()),
-            points=step * data["points"],
-            moved=step * data["moved"],
-            places=data["places"],
-            places_moved=data["places_moved"],
-            triangles=data["triangles"].astype(np.int64),
-            kind=data["kind"].astype(int),
-            carriers=data["carriers"].astype(np.int64),
-            weights=data["weights"] / _WEIGHT_SUM,
-            occlusion=data["occlusion"] / 255.0,
+            directions=tuple(data["directions"].tolist()), landmarks=tuple(data["landmarks"].tolist()),
+            kinds=tuple(data["kinds"].tolist()), segments=tuple(data["segments"].tolist()),
+            points=step * data["points"], moved=step * data["moved"], places=data["places"],
+            places_moved=data["places_moved"], triangles=data["triangles"].astype(np.int64),
+            kind=data["kind"].astype(int), carriers=data["carriers"].astype(np.int64),
+            weights=data["weights"] / _WEIGHT_SUM, occlusion=data["occlusion"] / 255.0,
             pose=dict(zip(data["pose_names"].tolist(), data["pose"].tolist(), strict=True)),
-        )
+        )  # fmt: skip
 
 
 def rest_surface(female: float, shape: Mapping[str, float] | None = None) -> RestSurface:

@@ -146,6 +146,7 @@ def check_edit(labels: Labels, edit: Edit) -> None:
 
 JOURNAL_SUFFIX = ".jsonl"
 JOURNAL_SCHEMA = 1
+IMAGES_DIGITS = 16  # of each of a view's two digests: of its images, and of their order
 MAX_POINT_DISTANCE_PX = 1e7  # beyond any image
 MAX_TIME_S = 1e12  # beyond any clock
 _ANNOTATOR_NAME = re.compile(r"[\w][\w .@-]{0,60}")
@@ -277,9 +278,11 @@ def _check_head(
         found = f"decisions about {head.get('recording')!r:.100} with the views {head.get('views')!r:.200}"
         advice = "Choose another folder with --out; if the recording was renamed, write its name into the first line"
         raise InputError(f"{path}: {found}; this recording is {recording!r} with {', '.join(views)}. {advice}.")
-    if images and head.get("images", ()) not in ((), [], list(images)):
-        advice = f'If these are the same, stored anew, write "images": {json.dumps(images)} into the first line'
-        raise InputError(f"{path}: decisions about other images of {recording!r}. Choose another --out. {advice}.")
+    older = [digest[:IMAGES_DIGITS] for digest in images]  # version 0.1 kept no digest of the order
+    if images and head.get("images", ()) not in ((), [], list(images), older):
+        text = f"{path}: decisions about other images of {recording!r}, or numbered otherwise (delays, photographs)"
+        advice = f'If all are the same, stored anew, write "images": {json.dumps(images)} into the first line'
+        raise InputError(f"{text}. Choose another --out. {advice}.")
 
 
 # The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first

@@ -1,6 +1,7 @@
 """A recording for annotation: its views, their cameras if calibrated, the first guess of its points, and its images."""
 
 import hashlib
+import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.marker_sets import read_skin_table
-from simspine.annotation.labels import Labels, pseudo_labels
+from simspine.annotation.labels import IMAGES_DIGITS, Labels, pseudo_labels
 from simspine.core import skeletons
 from simspine.core.errors import InputError, require_distinct_files, require_known, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -23,6 +24,7 @@ from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
 from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
 from simspine.io.keypoint_json import read_keypoints
 from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
+from simspine.vision.merge_mocap import resample_markers
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
@@ -59,11 +61,15 @@ class RecordedViews:
 
     @property
     def images(self) -> tuple[str, ...]:
-        """A digest of the first bytes of each view's images, which tells recordings of equal names apart."""
+        """Digests of each view: of its images' first bytes, and of which image a frame's number means."""
         digests = []
-        for source in self.sources:
-            with open(source.files[0] if isinstance(source, Stills) else source.path, "rb") as file:
-                digests.append(hashlib.sha256(file.read(FINGERPRINT_BYTES)).hexdigest()[:16])
+        for source, rows in zip(self.sources, self.rows.T, strict=True):
+            stills = source.files if isinstance(source, Stills) else ()
+            with open(stills[0] if stills else source.path, "rb") as file:
+                first = file.read(FINGERPRINT_BYTES)
+            order = [np.unique(rows - np.arange(len(rows))).tolist(), [file.name for file in stills]]
+            parts = first, json.dumps(order).encode()
+            digests.append("".join(hashlib.sha256(part).hexdigest()[:IMAGES_DIGITS] for part in parts))
         return tuple(digests)
 
     @property
@@ -153,7 +159,9 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     if paths.vertebrae(name).is_file():
         note = ""
         solved = read_store(paths.vertebrae(name), ["spine_markers", "centres"])
-        keypoints = with_spine(keypoints, cameras, solved["spine_markers"], solved["centres"])
+        times = keypoints.rate, 0.0 if timing is None else timing.first / keypoints.rate, keypoints.frames
+        known = {part: points and resample_markers(points, *times) for part, points in solved.items()}  # at the images'
+        keypoints = with_spine(keypoints, cameras, known["spine_markers"], known["centres"])
     rows = _rows_of_views(keypoints.frames, keypoints.views, timing)
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)

@@ -93,9 +93,11 @@ def check_quality_command(config, quiet):
     `quality` judges each trial and never fails for what it finds; this command reads its findings.
     """
     from simspine.quality.assess import severity_exit_code
+    from simspine.workflow.jobs import warn_if_stale
     from simspine.workflow.results import print_quality, write_quality
 
     verdicts = write_quality(config)
+    warn_if_stale(config)
     if not quiet:
         print_quality(config, verdicts)
     sys.exit(severity_exit_code(verdicts))
@@ -175,6 +177,8 @@ def compare_command(before, after, subject, trial, out):
 @quiet_option
 def overlay_command(config, subject, trial, camera, out, quiet):
     """Draw the body on a trial's videos: lines and the spine."""
+    from simspine.workflow.jobs import warn_if_stale
     from simspine.workflow.views import write_overlay_of_trial
 
+    warn_if_stale(config)
     say(write_overlay_of_trial(config, out, subject, trial=trial, camera=camera, quiet=quiet))

@@ -261,18 +261,15 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     from simspine.quality.observability import stated_sd
     from simspine.reconstruction.spine_from_back import spine_from_back
 
+    folder = out or file.with_name(f"{file.stem}_spine")
+    if (folder / "report.html").exists() and not (folder / "spine.h5").exists():
+        raise InputError(f"{folder} holds the report.html of something else, which would be replaced; choose --out.")
     back = read_back_line(file, unit, line)
     result = spine_from_back(
-        back.points,
-        c7=back.c7,
-        psis=back.psis,
-        height=height,
-        mass=mass,
+        back.points, c7=back.c7, psis=back.psis, height=height, mass=mass,
         heading=None if heading is None else math.radians(heading),
-        rate=back.rate or 30.0,
-        frame=frame or back.frame or "y_up",
-    )
-    folder = out or file.with_name(f"{file.stem}_spine")
+        rate=back.rate or 30.0, frame=frame or back.frame or "y_up",
+    )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
@@ -439,19 +436,8 @@ def doctor_command(config, schema):
 
 
 for _command in (
-    data.export_command,
-    cameras_group,
-    bench_group,
-    benchmark_group,
-    train_group,
-    capture_group,
-    data.validate_dataset_command,
-    data.verify_command,
-    data.check_quality_command,
-    data.view_command,
-    data.compare_command,
-    data.overlay_command,
-    annotate_command,
-    annotations_group,
-):
+    data.export_command, cameras_group, bench_group, benchmark_group, train_group, capture_group,
+    data.validate_dataset_command, data.verify_command, data.check_quality_command, data.view_command,
+    data.compare_command, data.overlay_command, annotate_command, annotations_group,
+):  # fmt: skip
     main.add_command(_command)

@@ -56,30 +56,19 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
 
 @capture_group.command("render")
 @click.option("--out", type=FILE_PATH, required=True, help="Folder to write to.")
-@click.option(
-    "--preset",
-    type=click.Choice(["spinetrack"]),
-    help="25,000 pictures of 16 people in 10 actions by 5 fixed cameras; other options change single counts.",
-)
+@click.option("--preset", type=click.Choice(["spinetrack"]),
+              help="25,000 pictures of 16 people in 10 actions by 5 fixed cameras; other options change single "
+              "counts.")  # fmt: skip
 @click.option("--images", type=click.IntRange(1), help="Number of pictures.  [default: 1000]")
 @click.option("--people", type=click.IntRange(1), help="Number of different people.  [default: 16]")
 @click.option("--fixed-cameras", type=click.IntRange(1), help="Number of cameras.  [default: one per picture]")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of all random numbers.")
-@click.option(
-    "--size",
-    type=PairOfNumbers(32, 4096, "192x256"),
-    default="192x256",
-    show_default=True,
-    help="Width x height of the pictures, px.",
-)
-@click.option(
-    "--action", "actions", multiple=True, help="An action of the virtual capture; may be repeated. All if left out."
-)
-@click.option(
-    "--backgrounds",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of images for the background, in addition to the rooms.",
-)
+@click.option("--size", type=PairOfNumbers(32, 4096, "192x256"), default="192x256", show_default=True,
+              help="Width x height of the pictures, px.")  # fmt: skip
+@click.option("--action", "actions", multiple=True,
+              help="An action of the virtual capture; may be repeated. All if left out.")  # fmt: skip
+@click.option("--backgrounds", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="Folder of images for the background, in addition to the rooms.")  # fmt: skip
 @quiet_option
 def capture_render_command(out, preset, seed, size, actions, backgrounds, quiet, **counts):
     """Render pictures with exact labels, in SpineTrack's layout.
@@ -189,16 +178,13 @@ def benchmark_group():
     """
 
 
-_comparison_options = with_options(
-    [
-        click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
-        click.option(
-            "--truth", "--dataset", type=FILE_PATH, help="Data set, virtual capture, table, or TRC files (points only)."
-        ),
-        click.option("--subjects", default="S9,S11", show_default=True, help="Tested subjects, by comma; or all."),
-        json_option,
-    ]
-)
+_comparison_options = with_options([
+    click.argument("predictions", nargs=-1, metavar="[NAME=]FILE..."),
+    click.option("--truth", "--dataset", type=FILE_PATH,
+                 help="Data set, virtual capture, table, or TRC files (points only)."),
+    click.option("--subjects", default="S9,S11", show_default=True, help="Tested subjects, by comma; or all."),
+    json_option,
+])  # fmt: skip
 
 
 def names_by_comma(text: str) -> tuple[str, ...]:
@@ -214,6 +200,8 @@ def _write_results(tables, protocol, files, json_path, **options) -> None:
     click.echo(join_tables(tables))
     if json_path is not None:
         predictions, truth = files
+        if json_path.resolve() in map(Path.resolve, predictions.values()):
+            raise InputError(f"{json_path} is one of the predictions, and would be replaced; name another file.")
         write_benchmark_results(json_path, tables, protocol, predictions, truth=truth, options=options)
 
 
@@ -241,13 +229,8 @@ def benchmark_multiview_command(predictions, truth, subjects, json_path):
 
 @benchmark_group.command("lifting")
 @_comparison_options
-@click.option(
-    "--step",
-    type=click.IntRange(min=1),
-    default=50,
-    show_default=True,
-    help="Use each n-th frame of the truth; 50 is 1 Hz.",
-)
+@click.option("--step", type=click.IntRange(min=1), default=50, show_default=True,
+              help="Use each n-th frame of the truth; 50 is 1 Hz.")  # fmt: skip
 def benchmark_lifting_command(predictions, truth, subjects, step, json_path):
     """Spine points from one view, relative to the root: P-MPJPE …, mm.
 
@@ -282,12 +265,8 @@ def benchmark_angles_command(predictions, truth, subjects, json_path):
 
 @benchmark_group.command("2d")
 @click.argument("predictions", nargs=-1, metavar="[NAME=]FILE...")
-@click.option(
-    "--truth",
-    "--dataset",
-    type=FILE_PATH,
-    help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).",
-)
+@click.option("--truth", "--dataset", type=FILE_PATH,
+              help="COCO file of labels, or the folder of a copy of SpineTrack (its val2017).")  # fmt: skip
 @json_option
 def benchmark_2d_command(predictions, truth, json_path):
     """Points in images: AP and AR over OKS, AUC of PCK.

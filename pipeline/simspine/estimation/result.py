@@ -155,14 +155,9 @@ def result_of(
     cost = objective_per_frame(body, values, error, weights=weights, tasks=tasks or {}) if cost is None else cost
     converged = solved & np.array([not reason for reason in reasons], bool)
     return Result(
-        motion=motion,
-        marker_names=markers.names,
-        marker_error=error,
-        cost=cost,
-        converged=converged,
-        reason=tuple(reasons),
-        posterior=posterior,
-    )
+        motion=motion, marker_names=markers.names, marker_error=error, cost=cost, converged=converged,
+        reason=tuple(reasons), posterior=posterior,
+    )  # fmt: skip
 
 
 def objective_per_frame(

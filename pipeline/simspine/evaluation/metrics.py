@@ -6,7 +6,7 @@ Missing values (NaN) count nowhere.
 import contextlib
 import io
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -207,6 +207,7 @@ class ImagePeople:
     image: (people,) labels of images. keypoints: (people, points, 3): x, y and, labelled, v (0 none, 1 hidden, 2
     visible), or found, the confidence. box: (people, 4) left, top, width, height. area: (people,) px². score: (people,)
     of found people, what they are ranked by. crowd: (people,) bool, labels of many at once, which are ignored.
+    size: (people, 2) width, height of the image by its labels.
     """
 
     image: tuple[str, ...]
@@ -215,6 +216,7 @@ class ImagePeople:
     area: np.ndarray
     score: np.ndarray
     crowd: np.ndarray
+    size: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def __post_init__(self):
         people, points = len(self.image), np.shape(self.keypoints)[1] if np.ndim(self.keypoints) == 3 else -1

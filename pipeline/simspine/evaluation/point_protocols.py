@@ -160,7 +160,8 @@ def read_labelled_people(path: Path) -> ImagePeople:
     odd = ~np.isfinite(box).all(1) | (~np.isfinite(keypoints[..., :2]).all(-1) & (keypoints[..., 2] != 0)).any(1)
     if odd.any():
         raise InputError(f"{path}: box or points of a person in {names[odd.argmax()]!r} are not finite numbers.")
-    return ImagePeople(names, keypoints, box, stored["area"], score=stored["score"], crowd=stored["crowd"])
+    about = {name: stored[name] for name in ("area", "score", "crowd", "size")}
+    return ImagePeople(names, keypoints, box, **about)
 
 
 def read_found_people(path: Path, labels: Path) -> ImagePeople:

@@ -12,7 +12,7 @@ from simspine.core.errors import InputError, naming_content, naming_table, requi
 from simspine.core.geometry import distances_along
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.io.c3d import MARKER_FILES, read_markers
-from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_left_out
+from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_assumed, warn_left_out
 
 UNITS_PER_METRE = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0, "in": 1 / 0.0254}
 BACK_LENGTHS_M = (0.25, 0.75)  # C7 to S1 along the skin, from small children to the tallest adults
@@ -30,6 +30,7 @@ PLY_TYPES = {
 SCAN_ENDING = ".ply"
 MAX_HEADER_BYTES = 100_000
 MAX_COORDINATE = 1e9  # of a scan's points, in any unit; a larger one means damage
+MAX_OFF_SCAN_M = 0.05  # of a line drawn on a scan, whose points are a few mm apart
 MARKED_RED_RATIO = 2  # least ratio of red to green and to blue of scan points that mark the midline
 
 
@@ -124,7 +125,11 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
     if not len(cloud):
         raise InputError(f"{path}: no points with three coordinates; cut short?")
     targets = drawn.points[0][np.isfinite(drawn.points[0]).all(1)]
-    return BackLine(cloud[None, cKDTree(cloud).query(targets)[1]], drawn.c7, drawn.psis, drawn.unit)
+    off, nearest = cKDTree(cloud).query(targets)
+    if off.max() > MAX_OFF_SCAN_M:
+        text = f"{line}: a point is {off.max():.3g} m from the scan {path}, expected up to {MAX_OFF_SCAN_M:g} m"
+        raise InputError(f"{text}. Was the line drawn on this scan, in its axes and unit ({drawn.unit})?")
+    return BackLine(cloud[None, nearest], drawn.c7, drawn.psis, drawn.unit)
 
 
 def _scan_vertices(path: Path) -> np.ndarray:
@@ -197,6 +202,9 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
             f"step is {step:.4g}: is a point off the line?"
             + (f" Name the unit (`--unit {fitting[0]}`)." if may_name else "")
         )
+    for level, end, others in (("C7", 0, MIDLINE_MARKERS[1:]), ("S1", -1, MIDLINE_MARKERS[:18])):
+        if level not in labels and labels[on_line[end]] in others:
+            warn_assumed(f"{path}: the line ends at {labels[on_line[end]]}, which counts as {level}. Add the rest.")
     unit = unit or fitting[0]
     metres = xyz / UNITS_PER_METRE[unit]
     landmarks = {label: metres[:, labels.index(label)] for label in LANDMARKS if label in labels}

@@ -77,6 +77,9 @@ def read_labelled_set(where: LabelledSet, names: tuple[str, ...], seed: int) -> 
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise InputError(f"{labels} names the image {missing}, which does not exist. Name the folder of the images.")
+    sizes = ["×".join(map(str, size)) for size in (read_image(files[0]).shape[1::-1], found.size[kept[0]])]
+    if sizes[0] != sizes[1]:
+        raise InputError(f"{files[0]} is {sizes[0]} px, and was labelled at {sizes[1]} px. Were images scaled?")
     box = np.concatenate([found.box[kept, :2], found.box[kept, :2] + found.box[kept, 2:]], 1)
     return LabelledPeople(files, names, keypoints=keypoints[kept], box=box, area=found.area[kept])
 

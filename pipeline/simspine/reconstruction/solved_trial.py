@@ -1,9 +1,10 @@
 """Results of all stages for one trial, and quantities from them: points of the body, figures, fit of each view."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,8 @@ class SolvedTrial(Unchanging):
         if len(set(frames)) > 1:
             lengths = f"markers, kinematics, vertebrae and quality of {frames} frames"
             raise InputError(f"{self.name}: {lengths}, which are not of one run. Run `simspine run` again.")
+        if self.keypoints is not None and self.triangulation is not None:
+            self._set(**_seen_at(self.markers, self.keypoints, self.triangulation, self.timing))
 
     @property
     def name(self) -> str:
@@ -179,6 +182,25 @@ class SolvedTrial(Unchanging):
         keypoints, report = self.keypoints_and_triangulation
         part = keypoints.with_(xy=keypoints.xy[frames], confidence=keypoints.confidence[frames])
         return exchange_sides(part.select(report.names), report.swapped[frames])
+
+
+def _seen_at(
+    markers: Markers, keypoints: Keypoints, report: TriangulationReport, timing: Timing | None
+) -> dict[str, Any]:
+    """Keypoints, triangulation and timing at the frames of the markers, which are those of motion capture if there is
+    any: of the images nearest in time. {} where these frames are the same."""
+    if (keypoints.rate, keypoints.frames) == (markers.rate, markers.frames):
+        return {}
+    start = 0.0 if timing is None else timing.first / keypoints.rate
+    rows = np.round((markers.time - start) * keypoints.rate).astype(int).clip(0, keypoints.frames - 1)
+    views, none_late = range(keypoints.views), np.zeros(keypoints.views)
+    shown = tuple(rows if timing is None else timing.nearest_frames(view)[rows] for view in views)
+    parts = {name: getattr(report, name)[rows] for name in ("used", "error_px", "swapped", "reason")}
+    return {
+        "keypoints": keypoints.with_(rate=markers.rate, xy=keypoints.xy[rows], confidence=keypoints.confidence[rows]),
+        "triangulation": replace(report, **parts),
+        "timing": Timing(report.views, none_late, none_late, first=0, frames=len(rows), native=shown),
+    }
 
 
 def unseen_bodies(body: Body, motion: Motion) -> dict[str, np.ndarray]:

@@ -327,14 +327,6 @@ def make_subject(seed: int, index: int) -> SyntheticSubject:
     forward, up = (float(truncated_normal(draw("hips", way), *table["hips_m"][way])) for way in ("forward", "up"))
     spine = sample_spine(draw, sex, stature, hips_forward=forward)
     return SyntheticSubject(
-        seed=int(seed),
-        index=int(index),
-        name=name,
-        sex=sex,
-        stature=stature,
-        mass=body_mass_index * stature**2,
-        proportions=proportions,
-        spine=spine,
-        girdle=sample_girdle(draw),
-        hips=(forward, up),
-    )
+        seed=int(seed), index=int(index), name=name, sex=sex, stature=stature, mass=body_mass_index * stature**2,
+        proportions=proportions, spine=spine, girdle=sample_girdle(draw), hips=(forward, up),
+    )  # fmt: skip

@@ -229,6 +229,8 @@ class Trial(Section):
             raise ValueError("mocap_resample is for time steps that vary, and a C3D file has none; leave it out")
         if self.skin_markers is not None and self.keypoints is not None:
             raise ValueError("skin_markers are followed in videos, but the trial gives keypoints")
+        if self.rate is not None and self.keypoints is None and self.capture is None:
+            raise ValueError("rate is for keypoints; frames of videos count by the videos' own rate: leave it out")
         if (self.videos or self.keypoints) and self.calibration is None:
             raise ValueError("videos or keypoints need a calibration file")
         if self.keypoints is not None and self.rate is None:

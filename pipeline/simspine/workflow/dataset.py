@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -100,13 +101,18 @@ def read_summary(config: Config) -> dict:
     path = dataset_file(Path(config.results), "summary.json")
     if "rejected_because" not in (summary := read_json(path)):
         raise InputError(f"{path}: not a whole summary: it lacks the counts of frames. Run `simspine run` again.")
-    for trial, figures in summary.get("trials", {}).items():
-        subject, _, name = trial.partition("/")
-        own = RunPaths(Path(config.results), subject).exported(name, ".json")
-        if own.is_file() and json.dumps(read_json(own)) != json.dumps(figures):  # NaN is not equal to itself
-            raise InputError(f"{path} is of other results of {trial} than there are now. Run `simspine run` again.")
+    check_figures(path, summary.get("trials", {}))
     warn_of_other_configuration(path, json_or_empty(path.with_name("provenance.json")), config)
     return summary
+
+
+def check_figures(path: Path, trials: Mapping[str, Any]) -> None:
+    """`InputError` where figures of trials in the summary `path` are not those of the results as they are now."""
+    for trial, figures in trials.items():
+        subject, _, name = trial.partition("/")
+        own = RunPaths(path.parent, subject).exported(name, ".json")
+        if own.is_file() and json.dumps(read_json(own)) != json.dumps(figures):  # NaN is not equal to itself
+            raise InputError(f"{path} is of other results of {trial} than there are now. Run `simspine run` again.")
 
 
 def warn_of_other_configuration(path: Path, origin: Mapping, config: Config) -> None:
@@ -241,8 +247,10 @@ def provenance_of_results(config: Config) -> dict:
                 entry = read_task_manifest(RunPaths(Path(config.results), subject).manifest(stage, trial))
                 made_file = f"{trial}.h5" if stage == "merge" else None
                 given = entry["fingerprint"]["inputs"] if entry else ()
-                files = {name: digest for name, digest in given if name != made_file}
-                inputs.setdefault(f"{subject}/{trial}", {}).update(files)
+                files = inputs.setdefault(f"{subject}/{trial}", {})
+                for name, digest in (pair for pair in given if pair[0] != made_file):
+                    names = (f"{name} ({k})" if k else name for k in range(len(given)))  # files of one name: numbered
+                    files[next(one for one in names if files.get(one, digest) == digest)] = digest
     return {
         "configuration": config.model_dump(mode="json"),
         "configuration_hash": config.hash,

@@ -10,8 +10,9 @@ from itertools import chain
 from pathlib import Path
 
 from simspine.core.errors import InputError, printable
-from simspine.core.settings import read_yaml
+from simspine.core.settings import read_yaml, yaml_files
 from simspine.io.atomic import write_text
+from simspine.io.calibration import calibration_files
 from simspine.workflow import up_to_date
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import SharedSubject
@@ -217,14 +218,14 @@ def capture_step(config: Config, subject: str) -> Step:
     """The step for a subject's files in a virtual capture, which `synthesis.virtual_trial` makes; it does nothing."""
     assert config.virtual is not None
     assert config.capture is not None
-    folder = Path(config.capture.human36m)
+    folder, rig = Path(config.capture.human36m), config.virtual.cameras
     try:
         names = list(up_to_date.read_json(folder / "truth" / subject / "files.json")["files"])
     except (InputError, KeyError, TypeError, AttributeError):  # not made yet, or damaged
         names = []
     task = StageTask(
         name=subject,
-        inputs=(),
+        inputs=(*yaml_files(config.virtual.detections), *(calibration_files(Path(rig)) if rig else ())),
         outputs=(folder / f"Calib_{subject}.toml", *(folder / name for name in names)),
         settings=config.virtual.model_dump(mode="json"),
         work=dict,

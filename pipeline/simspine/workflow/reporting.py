@@ -148,10 +148,12 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
     made = f"computed on {computing_times(config)['made_on']} by simspine {__version__}"
-    origin, filmed = provenance_of_results(config), any(map(config.filmed_trials, config.subjects))
-    image_settings = {"detector": _detector(config), "filter": _low_pass(config)}
+    origin = provenance_of_results(config)
+    filmed = [(name, trial) for name in config.subjects for trial in config.filmed_trials(name)]
+    used = ", ".join(sorted({_detector(config, *trial) for trial in filmed}))
+    image_settings = {"detector": used, "filter": _low_pass(config)}
     findings = [replace(finding, trial=section.name) for section in sections for finding in section.findings]
-    unused = tuple({"blazepose", "spinepose"} - {config.detection.detector.partition("_")[0]})
+    unused = tuple(name for name in ("blazepose", "spinepose") if name not in used)
     if "blazepose" not in unused:
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
@@ -164,7 +166,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         provenance={
             "Configuration (SHA-256)": config.hash,
             "command": "simspine run CONFIG; next to this page, config.yaml is a copy of CONFIG",
-            **(image_settings if filmed else {}),
+            **(image_settings if used else {}),
             **{f"height of {name}": f"{one.height} m, given" for name, one in config.subjects.items() if one.height},
             "body": config.body.recipe,
             "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
@@ -195,8 +197,9 @@ def _image_sentence(found: SolvedTrial, config: Config) -> str:
     """Sentences on detection and filtering of points, for a methods section; '' without images."""
     if not found.cameras:
         return ""
-    by = "given as files" if config.detection.detector == "import" else f"found by the detector {_detector(config)}"
-    by += " (Bazarevsky 2020)" if config.detection.detector.startswith("blazepose") else ""
+    detector = _detector(config, found.subject, found.trial)
+    by = "given as files" if detector == "import" else f"found by the detector {detector}"
+    by += " (Bazarevsky 2020)" if detector.startswith("blazepose") else ""
     filtered = f"Trajectories of points in space were {_low_pass(config)} before the body was fitted."
     return f"Points in the images were {by}. {filtered}"
 
@@ -207,8 +210,10 @@ def _low_pass(config: Config) -> str:
     return page_words("methods")["filter"].format(cutoff=config.filter.cutoff_hz, order=config.filter.order)
 
 
-def _detector(config: Config) -> str:
-    return f"{config.detection.detector} {config.detection.network}".rstrip()
+def _detector(config: Config, subject: str, trial: str) -> str:
+    """The detector and its network; 'import' where the trial's points are given as files."""
+    given = config.subjects[subject].trials[trial].keypoints
+    return "import" if given else f"{config.detection.detector} {config.detection.network}".rstrip()
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | None:

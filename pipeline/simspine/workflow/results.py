@@ -13,6 +13,7 @@ from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
 from simspine.core.errors import InputError, file_version, naming_content, printable
+from simspine.core.types import Origin
 from simspine.dataset.recordings import open_dataset
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.person import Person
@@ -249,19 +250,20 @@ def read_trial(
     for made in (paths.markers(name), kinematics, vertebrae):
         require_made(made)
     seen: dict = {}
+    markers = read_store(paths.markers(name), ["markers"])["markers"]
     if paths.keypoints(name).is_file() and paths.points(name).is_file():
         report = read_store(paths.points(name), ["report"])["report"]
         seen = {
             "cameras": tuple(read_store(paths.cameras(name), ["cameras"])["cameras"]),
             "triangulation": TriangulationReport(**{key: _plain_values(value) for key, value in report.items()}),
         }
-        if keypoints:
+        if keypoints or Origin.GIVEN in markers.origins:  # the frames are those of motion capture
             stored = read_store(paths.keypoints(name))
             seen |= {"keypoints": stored["keypoints"], "timing": timing_in(stored)}
     return SolvedTrial(
         subject=paths.subject,
         trial=name,
-        markers=read_store(paths.markers(name), ["markers"])["markers"],
+        markers=markers,
         sized=read_sized_body(paths),
         result=load_result(kinematics, () if derived else _SPINE_RESULT_FIELDS),
         spine=load_spine(vertebrae),

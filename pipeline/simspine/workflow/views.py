@@ -20,6 +20,7 @@ from simspine.estimation.fit_person import femur_lengths
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
+from simspine.io.text_tables import json_or_empty
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
 from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
@@ -40,6 +41,7 @@ from simspine.report.statements import REPORT_NOTICE, summary_statements
 from simspine.report.tables import CURVATURE_KEYS
 from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
+from simspine.workflow.dataset import check_figures
 from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json
@@ -96,17 +98,10 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
     figures = curvature_figures(angles, ~is_rejected(entry.status, entry.markers.frames), forced, estimated)
     return Scene(
-        name=" · ".join(chosen),
-        spine=chain_of_body(entry.markers),
-        points=None,
-        poses=poses,
-        bones=bones,
-        segments=segments,
-        cameras=tuple(cameras),
-        status=entry.status,
-        reasons=entry.reasons,
+        name=" · ".join(chosen), spine=chain_of_body(entry.markers), points=None, poses=poses, bones=bones,
+        segments=segments, cameras=tuple(cameras), status=entry.status, reasons=entry.reasons,
         curves=angle_curves(angles, figures) if entry.markers.frames > 1 else (),
-    )
+    )  # fmt: skip
 
 
 def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
@@ -133,7 +128,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
     trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
-    _warn_of_other_settings([paths.results for paths, _ in places])
+    _warn_of_other_settings(places)
     folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
     write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
@@ -151,11 +146,18 @@ def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
         warnings.warn("The thighs are {:.0f} and {:.0f} mm long. Is this one person?".format(*thighs), stacklevel=2)
 
 
-def _warn_of_other_settings(folders: Sequence[Path]) -> None:
-    """Results made by another version or with other settings differ for that reason."""
-    said = []
-    for file in (folder / "provenance.json" for folder in folders):
-        origin = read_json(file) if file.exists() else {}
+def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
+    """Results made by another version or with other settings differ for that reason. `InputError` where a trial is of
+    a later run than the data set, which says the settings."""
+    said, folders = [], [paths.results for paths, _ in places]
+    for paths, trial in places:
+        file, name = paths.results / "provenance.json", f"{paths.subject}/{trial}"
+        if origin := read_json(file) if file.exists() else {}:
+            check_as_made(paths, trial, "export")
+            summary = file.with_name("summary.json")
+            with naming_content(summary, "as `simspine run` writes it"):
+                trials = json_or_empty(summary)["trials"]
+                check_figures(summary, {name: trials[name]} if name in trials else {})
         with naming_content(file, "as `simspine run` writes it"):
             said.append(origin and {"version": origin["versions"]["simspine"], **origin["configuration"]})
     names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))

@@ -2,9 +2,10 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
-from dotted_people import NAMES, write_dotted
+from dotted_people import HEIGHT, NAMES, WIDTH, write_dotted
 
 from simspine.core.errors import InputError
 from simspine.learning.options import POINT_CHOICES, LabelledSet, spine_options
@@ -43,6 +44,15 @@ def test_the_digest_covers_the_images(tmp_path):
     file = tmp_path / "images/train-unreal/000002.png"
     file.write_bytes((tmp_path / "images/train-unreal/000003.png").read_bytes())
     assert read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1).digest != before
+
+
+def test_scaled_images_do_not_fit_their_labels(tmp_path):
+    """Labels are px of the images as they were; nothing else would say that the places are wrong."""
+    write_dotted(tmp_path, "train-unreal", 3, seed=3)
+    for file in (tmp_path / "images/train-unreal").iterdir():
+        cv2.imwrite(str(file), cv2.resize(cv2.imread(str(file)), (WIDTH // 2, HEIGHT // 2)))
+    with pytest.raises(InputError, match=r"000001\.png is 60×80 px, and was labelled at 120×160 px"):
+        read_labelled_set(LabelledSet(folder=str(tmp_path)), NAMES, 1)
 
 
 @pytest.mark.parametrize(
