@@ -6,7 +6,6 @@ import torch
 
 from simspine.learning.options import POINT_CHOICES, SpineLosses
 from simspine.learning.spine_network import (
-    SIMCC_SHARPNESS,
     NetworkOutputs,
     PointGraph,
     SimccMaps,
@@ -30,17 +29,19 @@ WEIGHT = torch.tensor([[1.0, 1, 0, 1.2, 1], [1, 1, 1, 1, 1.5], [0, 0, 0, 0, 0], 
 BONES = ((0, 1), (1, 2), (2, 3), (2, 4))
 
 
-def maps(points=5, seed=2):
+def maps(points=5, seed=2, crops=4):
     rng = np.random.default_rng(seed)
-    return SimccMaps(*(torch.tensor(rng.normal(size=(4, points, n))) for n in (32, 40)))
+    return SimccMaps(*(torch.tensor(rng.normal(size=(crops, points, n))) for n in (32, 40)))
 
 
-def numpy_kl(found, wanted):
+def mmpose_loss(found, wanted, weight):
+    """`KLDiscretLoss(beta=10, label_softmax=True, use_target_weight=True)` of MMPose 1: mean over the bins of a map,
+    times the point's weight; summed over the crops of a batch, divided by the number of points."""
     total = 0
     for own, true in zip(found, wanted, strict=True):
-        p, q = (np.exp(SIMCC_SHARPNESS * part.numpy()) for part in (own, true))
+        p, q = (np.exp(10 * part.numpy()) for part in (own, true))
         p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
-        total = total + (q * np.log(q / p)).sum(-1)
+        total += ((q * np.log(q / p)).mean(-1) * weight).sum() / weight.shape[1]
     return total
 
 
@@ -53,10 +54,13 @@ def numpy_chain(chain, settings):
     return np.array(smooth)
 
 
-def test_position_adds_points_and_averages_crops():
-    found, wanted = maps(), maps(seed=3)
-    expected = (numpy_kl(found, wanted) * WEIGHT.numpy()).sum(1)
-    assert float(position_loss(found, wanted, WEIGHT)) == pytest.approx(expected.mean())
+@pytest.mark.parametrize("crops", [4, 256])
+def test_position_is_mmposes_loss_of_256_crops(crops):
+    """Fewer crops count as many: the published batch of 256 has the published balance of losses, and so have others."""
+    found, wanted = maps(crops=crops), maps(crops=crops, seed=3)
+    weight = WEIGHT.repeat(crops // 4, 1)
+    expected = 256 / crops * mmpose_loss(found, wanted, weight.numpy())
+    assert float(position_loss(found, wanted, weight)) == pytest.approx(expected)
 
 
 def test_structure_is_the_angle_of_bones_over_pi():
@@ -154,5 +158,5 @@ def test_the_sum_has_the_published_weights():
     assert parts.keys() == published.keys()
     expected = sum(published[name] * value for name, value in parts.items())
     assert float(total_loss(losses, SpineLosses())) == pytest.approx(expected)
-    kl = numpy_kl(found.maps.rows(list(taught)), maps(5, seed=6)).sum(1).mean()
-    assert parts["distill"] == pytest.approx(kl)
+    taught_loss = 64 * mmpose_loss(found.maps.rows(list(taught)), maps(5, seed=6), np.ones((4, 5)))
+    assert parts["distill"] == pytest.approx(taught_loss)
