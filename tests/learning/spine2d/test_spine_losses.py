@@ -84,6 +84,10 @@ def test_spine_is_the_distance_to_the_smoothed_chain():
         squared = ((own - numpy_chain(own, SETTINGS)) ** 2).mean(-1)
         total, count = total + squared[weight > 0].sum(), count + (weight > 0).sum()
     assert float(spine_loss(PLACES, WEIGHT, SETTINGS)) == pytest.approx(total / count)
+    in_px = SpineLosses(unit_px=1, a=0.2, threshold=38)  # the same chain; the loss is that of the other unit
+    assert float(spine_loss(4 * PLACES, WEIGHT, SpineLosses())) == pytest.approx(
+        float(spine_loss(4 * PLACES, WEIGHT, in_px)) / 100
+    )
 
 
 def test_spread_is_the_gaussian_likelihood():
@@ -154,7 +158,7 @@ def test_the_sum_has_the_published_weights():
     wanted = WantedOutputs(places, weight, wanted_maps(places, (20, 16)), maps(5, seed=6), taught)
     losses = all_losses(found, wanted, PointGraph.of(names), SpineLosses())
     parts = {name: float(loss) for name, loss in losses.items()}
-    published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.1}
+    published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.0016}
     assert parts.keys() == published.keys()
     expected = sum(published[name] * value for name, value in parts.items())
     assert float(total_loss(losses, SpineLosses())) == pytest.approx(expected)
