@@ -185,7 +185,7 @@ class SpineLosses(Section):
     spread: float = Field(0.0016, ge=0)
     """Ours: likelihood of the covariances; positions enter it as constants, and their own loss outweighs it."""
     unit_px: float = Field(10.0, gt=0)
-    """Spine: unit of length, in px of the crop; in 1 px, this loss drowns `position`. Not published."""
+    """Spine: unit of length, in px of the crop; in units of 1 px it outweighs `position`. Not published."""
     a: float = Field(2.0, ge=0)
     """Spine: steepness, per unit. Not published."""
     threshold: float = Field(3.8, ge=0)
