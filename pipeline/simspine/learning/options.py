@@ -182,13 +182,13 @@ class SpineLosses(Section):
     """Published: angles of bones."""
     spine: float = Field(0.5, ge=0)
     """Published: distance of the spine's points from their smoothed chain."""
-    spread: float = Field(0.1, ge=0)
-    """Ours: likelihood of the covariances; the points' positions enter it as constants."""
-    unit_px: float = Field(1.0, gt=0)
-    """Spine: unit of length, in px of the crop. Not published."""
-    a: float = Field(0.2, ge=0)
+    spread: float = Field(0.0016, ge=0)
+    """Ours: likelihood of the covariances; positions enter it as constants, and their own loss outweighs it."""
+    unit_px: float = Field(10.0, gt=0)
+    """Spine: unit of length, in px of the crop; in units of 1 px it outweighs `position`. Not published."""
+    a: float = Field(2.0, ge=0)
     """Spine: steepness, per unit. Not published."""
-    threshold: float = Field(38.0, ge=0)
+    threshold: float = Field(3.8, ge=0)
     """Spine: length T of a step above which it is shortened, in units. Not published."""
 
 

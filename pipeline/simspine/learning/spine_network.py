@@ -24,6 +24,7 @@ from simspine.vision.spinepose import reads_unbiased
 BINS_PER_PX = 2.0  # (RTMPose, SpinePose)
 SIMCC_SHARPNESS = 10.0  # factor of the logits, predicted and labelled (RTMPose, SpinePose)
 SIMCC_SIGMAS_BINS = (4.9, 5.66)  # along x and y of a crop of 192 × 256 px (RTMPose, SpinePose)
+_LOSS_CROPS = 256  # crops over which MMPose adds up its loss: a batch on one GPU (SpinePose's configurations, s to l)
 _TINY_PROBABILITY = 1e-12
 
 
@@ -49,12 +50,12 @@ def wanted_maps(xy: Tensor, size: tuple[int, int] = CROP_SIZE_PX) -> SimccMaps:
 
 
 def simcc_divergence(found: SimccMaps, wanted: SimccMaps) -> Tensor:
-    """(crops, points) KL(wanted ‖ found) of the distributions softmax(sharpness · map); sum of x and y."""
+    """(crops, points) KL(wanted ‖ found) of softmax(sharpness · map), mean over bins; sum of x and y."""
     total = torch.zeros((), dtype=found.x.dtype, device=found.x.device)
     for map_found, map_wanted in zip(found, wanted, strict=True):
         log_found = torch.log_softmax(SIMCC_SHARPNESS * map_found, -1)
         log_wanted = torch.log_softmax(SIMCC_SHARPNESS * map_wanted, -1)
-        total = total + (log_wanted.exp() * (log_wanted - log_found)).sum(-1)
+        total = total + (log_wanted.exp() * (log_wanted - log_found)).mean(-1)
     return total
 
 
@@ -68,8 +69,7 @@ def expected_places(maps: SimccMaps) -> Tensor:
 
 
 def best_places(maps: SimccMaps) -> Tensor:
-    """(crops, points, 2) px: maxima of the maps, refined by the parabola through the greatest bin and its
-    two neighbours."""
+    """(crops, points, 2) px: maxima of the maps, refined by a parabola through the greatest bin and its neighbours."""
     return torch.stack([_parabola_vertex(logits) for logits in maps], -1) / BINS_PER_PX
 
 
@@ -301,8 +301,7 @@ _MIN_NORM = 1e-9
 
 @dataclass(frozen=True)
 class PointGraph:
-    """Connections of the points. bones: pairs of indices, parent first. chain: indices of the spine's points, the
-    sacrum first."""
+    """Connections of points. bones: pairs of indices, parent first. chain: indices of the spine, sacrum first."""
 
     bones: tuple[tuple[int, int], ...]
     chain: tuple[int, ...]
@@ -317,8 +316,9 @@ class PointGraph:
 
 
 def position_loss(found: SimccMaps, wanted: SimccMaps, weight: Tensor) -> Tensor:
-    """L_pos and L_distill: KL of maps times weight (crops, points), sum over points, mean over crops."""
-    return (simcc_divergence(found, wanted) * weight).sum(1).mean()
+    """L_pos and L_distill, MMPose's `KLDiscretLoss` of 256 crops: KL times weight (crops, points), mean over bins and
+    points, sum over crops. Batches of other sizes count as 256 crops, so the losses keep their balance."""
+    return _LOSS_CROPS * (simcc_divergence(found, wanted) * weight).mean()
 
 
 def structure_loss(places: Tensor, labels: Tensor, weight: Tensor, bones: tuple[tuple[int, int], ...]) -> Tensor:

@@ -6,7 +6,6 @@ import torch
 
 from simspine.learning.options import POINT_CHOICES, SpineLosses
 from simspine.learning.spine_network import (
-    SIMCC_SHARPNESS,
     NetworkOutputs,
     PointGraph,
     SimccMaps,
@@ -30,17 +29,19 @@ WEIGHT = torch.tensor([[1.0, 1, 0, 1.2, 1], [1, 1, 1, 1, 1.5], [0, 0, 0, 0, 0], 
 BONES = ((0, 1), (1, 2), (2, 3), (2, 4))
 
 
-def maps(points=5, seed=2):
+def maps(points=5, seed=2, crops=4):
     rng = np.random.default_rng(seed)
-    return SimccMaps(*(torch.tensor(rng.normal(size=(4, points, n))) for n in (32, 40)))
+    return SimccMaps(*(torch.tensor(rng.normal(size=(crops, points, n))) for n in (32, 40)))
 
 
-def numpy_kl(found, wanted):
+def mmpose_loss(found, wanted, weight):
+    """`KLDiscretLoss(beta=10, label_softmax=True, use_target_weight=True)` of MMPose 1: mean over the bins of a map,
+    times the point's weight; summed over the crops of a batch, divided by the number of points."""
     total = 0
     for own, true in zip(found, wanted, strict=True):
-        p, q = (np.exp(SIMCC_SHARPNESS * part.numpy()) for part in (own, true))
+        p, q = (np.exp(10 * part.numpy()) for part in (own, true))
         p, q = p / p.sum(-1, keepdims=True), q / q.sum(-1, keepdims=True)
-        total = total + (q * np.log(q / p)).sum(-1)
+        total += ((q * np.log(q / p)).mean(-1) * weight).sum() / weight.shape[1]
     return total
 
 
@@ -53,10 +54,13 @@ def numpy_chain(chain, settings):
     return np.array(smooth)
 
 
-def test_position_adds_points_and_averages_crops():
-    found, wanted = maps(), maps(seed=3)
-    expected = (numpy_kl(found, wanted) * WEIGHT.numpy()).sum(1)
-    assert float(position_loss(found, wanted, WEIGHT)) == pytest.approx(expected.mean())
+@pytest.mark.parametrize("crops", [4, 256])
+def test_position_is_mmposes_loss_of_256_crops(crops):
+    """Fewer crops count as many: the published batch of 256 has the published balance of losses, and so have others."""
+    found, wanted = maps(crops=crops), maps(crops=crops, seed=3)
+    weight = WEIGHT.repeat(crops // 4, 1)
+    expected = 256 / crops * mmpose_loss(found, wanted, weight.numpy())
+    assert float(position_loss(found, wanted, weight)) == pytest.approx(expected)
 
 
 def test_structure_is_the_angle_of_bones_over_pi():
@@ -80,6 +84,10 @@ def test_spine_is_the_distance_to_the_smoothed_chain():
         squared = ((own - numpy_chain(own, SETTINGS)) ** 2).mean(-1)
         total, count = total + squared[weight > 0].sum(), count + (weight > 0).sum()
     assert float(spine_loss(PLACES, WEIGHT, SETTINGS)) == pytest.approx(total / count)
+    in_px = SpineLosses(unit_px=1, a=0.2, threshold=38)  # the same chain; the loss is that of the other unit
+    assert float(spine_loss(4 * PLACES, WEIGHT, SpineLosses())) == pytest.approx(
+        float(spine_loss(4 * PLACES, WEIGHT, in_px)) / 100
+    )
 
 
 def test_spread_is_the_gaussian_likelihood():
@@ -150,9 +158,9 @@ def test_the_sum_has_the_published_weights():
     wanted = WantedOutputs(places, weight, wanted_maps(places, (20, 16)), maps(5, seed=6), taught)
     losses = all_losses(found, wanted, PointGraph.of(names), SpineLosses())
     parts = {name: float(loss) for name, loss in losses.items()}
-    published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.1}
+    published = {"position": 5, "distill": 2.5, "structure": 0.1, "spine": 0.5, "spread": 0.0016}
     assert parts.keys() == published.keys()
     expected = sum(published[name] * value for name, value in parts.items())
     assert float(total_loss(losses, SpineLosses())) == pytest.approx(expected)
-    kl = numpy_kl(found.maps.rows(list(taught)), maps(5, seed=6)).sum(1).mean()
-    assert parts["distill"] == pytest.approx(kl)
+    taught_loss = 64 * mmpose_loss(found.maps.rows(list(taught)), maps(5, seed=6), np.ones((4, 5)))
+    assert parts["distill"] == pytest.approx(taught_loss)
