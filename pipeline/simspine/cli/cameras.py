@@ -7,13 +7,19 @@ import click
 from simspine.cli import options
 from simspine.cli.options import FILE_PATH, config_option, joint_trial_options, json_option, with_options
 
-board_options = with_options([
-    click.option("--squares", required=True, type=options.PairOfNumbers(1, 999, "7x5"),
-                 help="Columns x rows of squares, such as 7x5."),
-    click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
-    click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
-    click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
-])  # fmt: skip
+board_options = with_options(
+    [
+        click.option(
+            "--squares",
+            required=True,
+            type=options.PairOfNumbers(1, 999, "7x5"),
+            help="Columns x rows of squares, such as 7x5.",
+        ),
+        click.option("--size-mm", type=float, required=True, help="Side of a square, measured on the print."),
+        click.option("--marker-mm", type=float, help="Side of the markers.  [default: 3/4 of a square]"),
+        click.option("--dictionary", default="4X4_50", show_default=True, help="ArUco dictionary of the markers."),
+    ]
+)
 
 
 def board_from_options(squares, size_mm, marker_mm, dictionary):
@@ -31,10 +37,12 @@ def calibrate_group():
 @calibrate_group.command("board")
 @click.argument("recordings", metavar="VIDEOS...", nargs=-1, required=True, type=FILE_PATH)
 @board_options
-@click.option("--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective",
-              show_default=True)  # fmt: skip
-@click.option("--floor", type=int, required=True, metavar="FRAME",
-              help="Frame with the board on the floor: defines the world.")  # fmt: skip
+@click.option(
+    "--lens", type=click.Choice(["perspective", "rational", "fisheye"]), default="perspective", show_default=True
+)
+@click.option(
+    "--floor", type=int, required=True, metavar="FRAME", help="Frame with the board on the floor: defines the world."
+)
 @click.option("--frames", type=click.IntRange(1), default=200, show_default=True, help="Frames used, evenly spread.")
 @click.option("--out", required=True, type=FILE_PATH, help="Calibration to write (.toml, Pose2Sim's format).")
 @json_option

@@ -436,8 +436,19 @@ def doctor_command(config, schema):
 
 
 for _command in (
-    data.export_command, cameras_group, bench_group, benchmark_group, train_group, capture_group,
-    data.validate_dataset_command, data.verify_command, data.check_quality_command, data.view_command,
-    data.compare_command, data.overlay_command, annotate_command, annotations_group,
-):  # fmt: skip
+    data.export_command,
+    cameras_group,
+    bench_group,
+    benchmark_group,
+    train_group,
+    capture_group,
+    data.validate_dataset_command,
+    data.verify_command,
+    data.check_quality_command,
+    data.view_command,
+    data.compare_command,
+    data.overlay_command,
+    annotate_command,
+    annotations_group,
+):
     main.add_command(_command)

@@ -295,11 +295,19 @@ def write_trial(
     write_mot(paths["motion"], made.motion)
     spine = spine_truth(made)
     write_store(
-        paths["spine"], motion=made.motion, points=true_points(made), vertebrae=true_vertebra_centres(made),
-        joints=true_human36m_joints(made), levels=list(spine.levels), angles=np.asarray(spine.angles),
-        lla=np.asarray(spine.lla), tka=np.asarray(spine.tka), outlier=found.outlier, swapped=found.swapped,
+        paths["spine"],
+        motion=made.motion,
+        points=true_points(made),
+        vertebrae=true_vertebra_centres(made),
+        joints=true_human36m_joints(made),
+        levels=list(spine.levels),
+        angles=np.asarray(spine.angles),
+        lla=np.asarray(spine.lla),
+        tka=np.asarray(spine.tka),
+        outlier=found.outlier,
+        swapped=found.swapped,
         hidden=found.hidden.astype(np.float32),
-    )  # fmt: skip
+    )
 
 
 CAPTURE_RECORD_FILE, MODEL = "capture.json", "model"
