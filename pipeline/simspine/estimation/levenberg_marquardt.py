@@ -21,13 +21,14 @@ from simspine.estimation.terms import Evaluation, Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 # Gain ratio, actual over predicted decrease of the cost, above which a step needs no more damping and no new factor.
-# Where a chord step predicts more than the last predicted decrease divided by it, the factor is out of date as well.
 GOOD_GAIN_RATIO = 0.5
 MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
 # More steps, at most, after convergence, so that the solution does not depend on the path to it.
 MAX_POLISHING_STEPS = 60
 # Share of the cost: a smaller predicted decrease moves no coordinate by a thousandth of its standard deviation.
 POLISHED_COST_SHARE = 1e-11
+# Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
+CHORD_PROMISE_RATIO = 1.5
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
@@ -78,7 +79,7 @@ def minimise(
         whole = -chord.solve(here.gradient)
         step = clipped_step(whole)
         predicted_before, predicted = predicted, -float((here.gradient * step).sum())
-        if not chord.fresh and not 0.0 < GOOD_GAIN_RATIO * predicted <= predicted_before:
+        if not chord.fresh and not 0.0 < predicted <= CHORD_PROMISE_RATIO * predicted_before:
             chord = None
             continue
         if predicted < 0.0:  # clipped, it leads uphill

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
-from simspine.estimation.levenberg_marquardt import GOOD_GAIN_RATIO, MAX_STEP, ChordStep
+from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
 FRAMES_PER_BATCH = 16  # frames whose blocks are factorised together; more do not fit into the processor's caches
@@ -303,7 +303,7 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
             chord, fresh = _person_chord(system, at, damping, near), True
         step = at.from_flat(-chord.solve(slope.flat))
         last_promise, promise = promise, -float(slope.flat @ step.flat)
-        if not fresh and GOOD_GAIN_RATIO * promise > last_promise:
+        if not fresh and promise > CHORD_PROMISE_RATIO * last_promise:
             chord = None
             continue
         total = cost.sum() + shared_cost
