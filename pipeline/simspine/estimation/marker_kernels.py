@@ -304,7 +304,7 @@ def frame_space(tree: Tree, columns: BodyColumns):
         x=x,
     )
     K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
-    return posed, Sums(K, F, S, T, np.empty((3, 6)))
+    return posed, Sums(K, F, S, T, axis=np.empty((3, 6)))
 
 
 @njit(**INNER_KERNEL_OPTIONS)
