@@ -111,7 +111,8 @@ def test_a_long_step_of_one_coordinate_does_not_shorten_the_others():
 
 @pytest.mark.parametrize("place", [(30.0, 0.5), (-3.0, -20.0)])
 def test_a_clipped_step_that_leads_uphill_is_no_minimum(place):
-    """One coordinate moves the other twenty times as far. Newton's step, clipped in the longer one, raises the cost."""
+    """One coordinate moves the other twenty times as far. Newton's step, clipped in the longer one, raises the cost;
+    the whole step, shortened, leads there in a straight line."""
     combinations = np.array([[1.0, -20.0], [0.0, 1.0]])
     prior = PriorTerm(combinations, mean=combinations @ place, precision=np.array([1.0, 4.0]), decay=np.zeros(2))
     gradient = prior_gradient = combinations.T @ (np.array([1.0, 4.0]) * (combinations @ place))

@@ -190,11 +190,10 @@ def bodies_pose(
         p[0, i] = 0.0
         for k in range(3):
             R[0, i, k] = 1.0 if i == k else 0.0
-    F = np.empty((3, 3))
-    o = np.empty(3)
     for j in range(tree.parent.size):
         a = tree.parent[j]
         b = tree.child[j]
+        F, o = R[b], p[b]  # the joint's frame, until all of its axes have moved it
         for i in range(3):
             o[i] = p[a, i]
             for k in range(3):
@@ -233,14 +232,11 @@ def bodies_pose(
             if m < 3:
                 _turn_about_axis(F, tree.axes[j, m], value)
         for i in range(3):
-            p[b, i] = o[i]
+            f0, f1, f2 = F[i, 0], F[i, 1], F[i, 2]
             for k in range(3):
-                p[b, i] += F[i, k] * tree.from_joint[j, k, 3]
-                R[b, i, k] = (
-                    F[i, 0] * tree.from_joint[j, 0, k]
-                    + F[i, 1] * tree.from_joint[j, 1, k]
-                    + F[i, 2] * tree.from_joint[j, 2, k]
-                )
+                o[i] += F[i, k] * tree.from_joint[j, k, 3]
+            for k in range(3):
+                F[i, k] = f0 * tree.from_joint[j, 0, k] + f1 * tree.from_joint[j, 1, k] + f2 * tree.from_joint[j, 2, k]
 
 
 @njit(cache=True, inline="always")

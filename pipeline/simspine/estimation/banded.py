@@ -81,18 +81,18 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
 
     Read with a column stride of width − 1 instead of width, the band's memory is H itself, column by column.
     """
-    width, size = band.shape
-    letter, stride = _LAPACK_LETTER[band.dtype.char], width - 1
-    one, minus_one = (np.full((), value, band.dtype) for value in (1.0, -1.0))
+    (width, size), letter, start = band.shape, _LAPACK_LETTER[band.dtype.char], band.ctypes.data
+    one, minus_one = map(np.ctypeslib.as_ctypes_type(band.dtype), (1.0, -1.0))
+    stride = ctypes.c_int(width - 1)
     for first in range(0, size, n):
-        block, below = band[:, first:], band[n:, first:]
+        places = (first * width, first * width + n, (first + n) * width)  # slices of arrays would cost more time
+        block, below, next_block = (ctypes.c_char.from_address(start + place * band.itemsize) for place in places)
         if _call_lapack(f"{letter}potrf", (_LOWER_TRIANGLE, n, block, stride)) != 0:
             return False
         later = min(width, size - first) - n
         if later > 0:
             solve_below = (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN, later, n, one, block, stride, below, stride)
             _call_blas(f"{letter}trsm", solve_below)
-            next_block = band[:, first + n :]
             update_later = (_LOWER_TRIANGLE, _PLAIN, later, n, minus_one, below, stride, one, next_block, stride)
             _call_blas(f"{letter}syrk", update_later)
     return True

@@ -28,7 +28,7 @@ MAX_POLISHING_STEPS = 60
 # Share of the cost: a smaller predicted decrease moves no coordinate by a thousandth of its standard deviation.
 POLISHED_COST_SHARE = 1e-11
 # Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
-CHORD_PROMISE_RATIO = 0.9
+CHORD_PROMISE_RATIO = 1.5
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
@@ -54,7 +54,7 @@ def minimise(
     """Minimise an objective from control points (points, free).
 
     Steps are Gauss–Newton's. A factor serves further steps (`ChordStep`) while each has a good gain ratio and predicts
-    a smaller decrease than the one before. Such a step needs only a new gradient, at a tenth of the cost. The
+    no much larger decrease than the one before. Such a step needs only a new gradient, at a fifth of the cost. The
     gradients' changes correct the factor, for curved residuals and for joints that enter or leave their limits; after
     convergence, one poor step does so as well. So factors may be of single `precision`; costs and gradients, which
     define the minimum, are in double.
@@ -76,11 +76,15 @@ def minimise(
             if chord is None:
                 reason = reason and "no step lowers the cost any more"
                 break
-        step = clipped_step(-chord.solve(here.gradient))
+        whole = -chord.solve(here.gradient)
+        step = clipped_step(whole)
         predicted_before, predicted = predicted, -float((here.gradient * step).sum())
         if not chord.fresh and not 0.0 < predicted <= CHORD_PROMISE_RATIO * predicted_before:
             chord = None
             continue
+        if predicted < 0.0:  # clipped, it leads uphill
+            step = whole * min(1.0, MAX_STEP / np.abs(whole).max())
+            predicted = -float((here.gradient * step).sum())
         steps += 1
         there = objective.evaluated(here.z + step)
         for _ in range(MAX_SHORTER_STEPS if chord.fresh else 0):
@@ -97,9 +101,9 @@ def minimise(
         if gain > 0.0:
             here = there
         exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
-        if abs(predicted) <= enough and (gain > 0.0 or abs(predicted) <= exact):
+        if predicted <= enough and (gain > 0.0 or predicted <= exact):
             reason, last = "", min(last, steps + polish)
-        if abs(predicted) <= min(enough, exact):  # costs are not accurate beyond this
+        if predicted <= min(enough, exact):  # costs are not accurate beyond this
             break
     return Minimum(here.z, float(here.cost.sum()), reason)
 

@@ -82,6 +82,7 @@ class Sums(NamedTuple):
     F: np.ndarray  # (bodies, 6) Σ w Xᵀr
     combinations: np.ndarray  # (bodies, 3, 3) Σ w x rᵀ
     T: np.ndarray  # (entries, 6) working memory of `propagate_hessian`
+    axis: np.ndarray  # (3, 6) the same, of one axis: a kernel that allocates none does not count references either
 
 
 class MarkerData(NamedTuple):
@@ -115,7 +116,7 @@ def marker_cost(x, y, w, loss: int, scale) -> float:
 
 
 @njit(cache=True, inline="always")
-def _moment_component(a: np.ndarray, x0: float, x1: float, x2: float, i: int) -> float:
+def _moment_component(a: tuple, x0: float, x1: float, x2: float, i: int) -> float:
     """Component i of x × a."""
     if i == 0:
         return x1 * a[2] - x2 * a[1]
@@ -125,18 +126,19 @@ def _moment_component(a: np.ndarray, x0: float, x1: float, x2: float, i: int) ->
 
 
 @njit(inline="always")
-def _add_mass(K: np.ndarray, weighted: np.ndarray, x0: float, x1: float, x2: float) -> None:
-    """Add Xᵀ W X (lower triangle) to K (6, 6) for a marker at x with the weight matrix W (3, 3), `weighted`."""
-    column = np.empty(3)
+def _add_mass(K: np.ndarray, weighted: tuple, x0: float, x1: float, x2: float) -> None:
+    """Add Xᵀ W X (lower triangle) to K (6, 6) for a marker at x with the weight matrix W, `weighted`."""
     for i in range(3):
         for k in range(3):
-            K[3 + i, 3 + k] += weighted[i, k]
+            K[3 + i, 3 + k] += weighted[i][k]
     for k in range(3):  # lower left block: W X_ω = (−W [x]×), row k of it from x × (row k of W)
         for i in range(3):
             K[3 + k, i] += _moment_component(weighted[k], x0, x1, x2, i)
     for k in range(3):  # upper left block: −[x]×ᵀ (−W [x]×), from x × each column of the lower left block
-        for i in range(3):
-            column[i] = _moment_component(weighted[i], x0, x1, x2, k)
+        c0 = _moment_component(weighted[0], x0, x1, x2, k)
+        c1 = _moment_component(weighted[1], x0, x1, x2, k)
+        c2 = _moment_component(weighted[2], x0, x1, x2, k)
+        column = (c0, c1, c2)
         for i in range(k, 3):
             K[i, k] += _moment_component(column, x0, x1, x2, i)
 
@@ -149,14 +151,12 @@ def accumulate_sums(tree: Tree, posed: PosedBodies, y, w, loss: int, scale, orde
     where the loss is linear, a marker's weight in K is ρ' (I − r rᵀ / d²), which includes ρ'': no curvature along the
     residual. So Newton steps near the minimum are right with outliers too."""
     x = posed.x
-    K, F, S, _ = sums
+    K, F, S, _, _ = sums
     second = order >= ORDER_GAUSS_NEWTON
     F[:] = 0.0
     if second:
         K[:] = 0.0
         S[:] = 0.0
-    weighted = np.empty((3, 3))
-    force = np.empty(3)
     for m in range(w.size):
         if w[m] <= 0.0:
             continue
@@ -166,18 +166,20 @@ def accumulate_sums(tree: Tree, posed: PosedBodies, y, w, loss: int, scale, orde
         x0, x1, x2 = x[m, 0] - s0, x[m, 1] - s1, x[m, 2] - s2
         d2 = r0 * r0 + r1 * r1 + r2 * r2
         weight = w[m] * robust_loss(d2, loss, scale[m])[1]
-        force[0], force[1], force[2] = weight * r0, weight * r1, weight * r2
+        force = (weight * r0, weight * r1, weight * r2)
         for i in range(3):
             F[body, 3 + i] += force[i]
             F[body, i] += _moment_component(force, x0, x1, x2, i)
         if not second:
             continue
         linear = order == ORDER_NEWTON and loss == LOSS_HUBER and d2 > scale[m] * scale[m]
+        b0, b1, b2 = (r0 * weight / d2, r1 * weight / d2, r2 * weight / d2) if linear else (0.0, 0.0, 0.0)
+        weighted = (
+            (weight - b0 * r0, -b0 * r1, -b0 * r2),
+            (-b1 * r0, weight - b1 * r1, -b1 * r2),
+            (-b2 * r0, -b2 * r1, weight - b2 * r2),
+        )
         for i in range(3):
-            for k in range(3):
-                weighted[i, k] = weight if i == k else 0.0
-                if linear:
-                    weighted[i, k] -= force[i] * force[k] / (weight * d2)
             S[body, 0, i] += x0 * force[i]
             S[body, 1, i] += x1 * force[i]
             S[body, 2, i] += x2 * force[i]
@@ -229,10 +231,8 @@ def propagate_hessian(tree: Tree, columns: BodyColumns, posed: PosedBodies, sums
     H[:] = 0.0
     C[:] = 0.0
     _, factor, _, _, direction, centre, rate, _ = posed
-    K, F, S, T = sums
-    twist = np.empty(6)
-    h = np.empty(6)
-    v = np.empty(3)
+    K, F, S, T, _ = sums
+    twist, h, v = sums.axis[0], sums.axis[1], sums.axis[2]
     for j in range(tree.parent.size):
         b = tree.child[j]
         if K[b, 5, 5] == 0.0:
@@ -304,7 +304,7 @@ def frame_space(tree: Tree, columns: BodyColumns):
         x=x,
     )
     K, F, S, T = np.empty((bodies, 6, 6)), np.empty((bodies, 6)), np.empty((bodies, 3, 3)), np.empty((entries, 6))
-    return posed, Sums(K, F, S, T)
+    return posed, Sums(K, F, S, T, axis=np.empty((3, 6)))
 
 
 @njit(**INNER_KERNEL_OPTIONS)
@@ -328,7 +328,6 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: i
     n = z.shape[1]
     y, w, loss, scale = data
     posed, sums = frame_space(tree, columns)
-    H = np.empty((n, n))
     C = np.empty((n, n))
     g = np.empty(n)
     cost = np.empty(z.shape[0])
@@ -341,10 +340,11 @@ def frames_terms(tree: Tree, columns: BodyColumns, z, data: MarkerData, order: i
         if order == ORDER_GRADIENT:
             accumulate_gradient(tree, posed, sums.F, gradient[t])
             continue
+        H = information[t]
         propagate_hessian(tree, columns, posed, sums, g, H, C)
         for i in range(n):
             for j in range(i + 1):
-                value = H[i, j] + C[i, j] if order == ORDER_NEWTON else H[i, j]
-                information[t, i, j] = value
-                information[t, j, i] = value
+                if order == ORDER_NEWTON:
+                    H[i, j] += C[i, j]
+                H[j, i] = H[i, j]
     return cost
