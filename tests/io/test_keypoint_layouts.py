@@ -107,7 +107,7 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
     np.testing.assert_allclose(np.delete(found.xy, 0, 2)[:, 0], np.delete(seen.xy, 0, 2)[:, 0])
     with h5py.File(tmp_path / "sleap0.h5", "a") as file:
         file["point_scores"][...] = 90.0
-    with pytest.raises(InputError, match=r"sleap0\.h5: scores reach 90, expected 0…1"):
+    with pytest.raises(InputError, match=r"sleap0\.h5: scores reach 90, expected x, y and a score of 0…1"):
         read_keypoints([tmp_path / "sleap0.h5"], rate=30.0)
     with h5py.File(tmp_path / "sleap0.h5", "a") as file:
         file["tracks"][...] = np.nan

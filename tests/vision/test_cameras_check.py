@@ -237,12 +237,14 @@ def test_images_cropped_each_in_another_way_are_not_taken_for_exchanged_ones(aro
         margins = np.reshape([(20, 20), (340, 60), (40, 220), (180, 20)], (4, 1, 2))
         corners = keypoints.xy.min((0, 2), keepdims=True)[0] - margins
     best, *others = find_mix_ups(keypoints.with_(xy=keypoints.xy - corners + noise), cameras)
-    assert (best.kind, best.views) == ("shifted", (cameras[1].name, cameras[2].name)), "those whose images were cropped"
-    np.testing.assert_allclose(best.shift_px, [(-180, -60), (-90, 0)], atol=3.0)
+    cropped = np.flatnonzero(corners.any((1, 2)))
+    names = tuple(cameras[view].name for view in cropped)
+    assert (best.kind, best.views) == ("shifted", names), "those whose images were cropped"
+    np.testing.assert_allclose(best.shift_px, -corners[cropped, 0], atol=10.0 if around_person else 3.0)
     (finding,) = assess.check_camera_images((), (best,))
-    assert finding.where == "cam02, cam03"
-    x, y, *others_px = map(int, re.findall(r"[+-]\d+(?= (?:and|px))", finding.message))
-    np.testing.assert_allclose([x, y, *others_px], [-180, -60, -90, 0], atol=3.0)
+    assert finding.where == ", ".join(names)
+    stated = [int(px) for px in re.findall(r"[+-]\d+(?= (?:and|px))", finding.message)]
+    np.testing.assert_allclose(stated, np.ravel(best.shift_px), atol=0.51)
     assert best.used_if_exchanged > 0.9
     assert around_person or "exchanged" in [mix.kind for mix in others]  # which would be named without
 

@@ -26,7 +26,6 @@ _NOT_CAMERAS = {"metadata", "capture_volume", "charuco", "checkerboard"}  # tabl
 _QUALISYS_SUBPIXELS = 64  # Qualisys states image positions in 1/64 px
 _QUALISYS_LENS = "radialDistortion1 radialDistortion2 tangentalDistortion1 tangentalDistortion2 radialDistortion3"
 _HALF_TURN = np.diag([1.0, -1.0, -1.0])  # Qualisys: y up, looking along -z; OpenCV: y down, looking along +z
-_MAX_SORTED_DIGITS = 20  # numbers of so many digits are sorted by their size
 _OPENCAP_WORLD = np.array([[-1.0, 0, 0], [0, 0, -1], [0, -1, 0]])  # upright board's axes to z up
 _EASYMOCAP_FILES = ("intri.yml", "extri.yml")
 _TOML_ENTRIES = ("size", "matrix", "distortions", "translation", "rotation")
@@ -265,9 +264,7 @@ def _cameras_of_qualisys(root: ElementTree.Element, path) -> list[Camera]:
     turns = {e.get("serial", ""): text_tables.parse_number(e.get("viewrotation", "0"), str(path)) for e in video}
     _warn_turned(turns, path)
     cameras = [_qualisys_camera(entry, path) for entry in video]
-    return sorted(
-        cameras, key=lambda c: [p.lstrip("0").rjust(_MAX_SORTED_DIGITS) for p in re.split(r"(\d+)", c.name.lower())]
-    )
+    return sorted(cameras, key=lambda camera: text_tables.natural_order_key(camera.name))
 
 
 def _qualisys_camera(entry: ElementTree.Element, path) -> Camera:

@@ -1,6 +1,5 @@
 """Images of one camera, one by one: from a photograph, a folder of photographs, a video, or a webcam."""
 
-import re
 import time
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path, check_announced_bytes
+from simspine.io.text_tables import natural_order_key
 from simspine.io.video import Video, check_synchronised, describe_unevenness, open_video
 
 
@@ -82,7 +82,7 @@ def images_in(folder: Path) -> tuple[Path, ...]:
     files = [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.name[0] != "."]
     if not files:
         raise InputError(f"no images in the folder {folder}; looked for {', '.join(IMAGE_SUFFIXES)}.")
-    return tuple(sorted(files, key=lambda file: _natural_order_key(file.name)))
+    return tuple(sorted(files, key=lambda file: natural_order_key(file.name)))
 
 
 def _open_stills(path: Path, files: tuple[Path, ...]) -> Stills:
@@ -127,11 +127,6 @@ def require_image(image: np.ndarray) -> np.ndarray:
         found = f"image has shape {array.shape} and type {array.dtype}"
         raise InputError(f"{found}, expected (height, width, 3) uint8, BGR; None is of a file that imread cannot read.")
     return array
-
-
-def _natural_order_key(name: str) -> list[tuple[int, int | str]]:
-    """Key that sorts cam_2 before cam_10."""
-    return [(0, int(part)) if part.isdecimal() else (1, part) for part in re.split(r"(\d+)", name.lower())]
 
 
 JPEG_QUALITY = 92  # of 100: edges of clothes and markers stay sharp

@@ -221,6 +221,12 @@ def repeated_names(names: Iterable[str]) -> str:
     return list_names(name for name, count in Counter(names).items() if count > 1)
 
 
+def natural_order_key(name: str) -> list[str]:
+    """Key that sorts cam_2 before cam_10, and numbers of over 20 digits as texts."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [part.lstrip("0").rjust(20) if part.isdecimal() else part for part in parts]
+
+
 def list_names(names: Iterable[str], most: int = 8) -> str:
     """The distinct names, sorted, as a text; of more than `most` the first, and how many more there are."""
     return names_text(sorted(set(names)), most)
