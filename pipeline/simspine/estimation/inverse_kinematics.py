@@ -90,10 +90,10 @@ def inverse_kinematics(
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
     from simspine.estimation import trajectory_engine
+    from simspine.estimation.observations import Observations
 
-    return trajectory_engine.solve_with_trajectory(
-        body, turned, w, smoothness=smoothness, prior=prior, errors=errors, solver=solver, derive=derive
-    )
+    observations = Observations(turned, w, errors)
+    return trajectory_engine.solve_with_trajectory(body, observations, smoothness, prior, solver=solver, derive=derive)
 
 
 def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:

@@ -8,7 +8,7 @@ import scipy
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
-from simspine.anatomy.priors import LinearPrior, MarkerErrors, Prior, Smoothness
+from simspine.anatomy.priors import LinearPrior, Prior, Smoothness
 from simspine.anatomy.tree import all_coordinates
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import require_known
@@ -16,6 +16,7 @@ from simspine.core.types import Markers
 from simspine.estimation.banded import FloatType
 from simspine.estimation.frame_engine import usable_observations
 from simspine.estimation.levenberg_marquardt import learnt_factor, minimise, sample_stretches
+from simspine.estimation.observations import Observations
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import (
     CHANGE_KEY,
@@ -107,27 +108,19 @@ class _Problem:
 
 def solve_with_trajectory(
     body: Body,
-    markers: Markers,
-    weights: np.ndarray,
+    observations: Observations,
     smoothness: Smoothness | None,
     prior: Prior | None,
-    errors: MarkerErrors,
     solver: Solver,
     derive: DerivedFigures | None,
 ) -> Result:
-    """Arguments as in `inverse_kinematics`; markers y_up, weights (frames, markers)."""
-    problem = _trajectory_problem(
-        body, markers, weights, smoothness=smoothness, prior=prior, errors=errors, min_markers=solver.min_markers
-    )
-    path = _starting_path(body, markers, weights, problem=problem, solver=solver)
+    """Other arguments as in `inverse_kinematics`."""
+    markers = observations.markers
+    problem = _trajectory_problem(body, observations, smoothness, prior, min_markers=solver.min_markers)
+    path = _starting_path(body, observations, problem, solver=solver)
     if smoothness is not None:
-        problem = _with_learnt_motion(
-            problem,
-            np.isin(body.free_names, smoothness.learn_from_trial),
-            path,
-            rate=markers.rate,
-            threads=solver.threads,
-        )
+        is_learnt = np.isin(body.free_names, smoothness.learn_from_trial)
+        problem = _with_learnt_motion(problem, is_learnt, path, rate=markers.rate, threads=solver.threads)
     modes = (prior or Prior()).body_error_mode_matrix(body.free_names)
     spacing = max(1, int(DEVIATION_SPACING_S * markers.rate))
     publish = _PublishedFigures(body, problem, modes, derive=derive, spacing=spacing) if solver.uncertainty else None
@@ -145,7 +138,9 @@ def solve_with_trajectory(
     z = canonical_branch(body, solved.coordinates[:, : problem.coordinate_count])
     values = all_coordinates(body.tree, z)[0]
     posterior = _trajectory_posterior(body, solved) if solver.uncertainty else None
-    result = result_of(body, markers, values, weights=weights, reasons=reasons, cost=solved.cost, posterior=posterior)
+    result = result_of(
+        body, markers, values, weights=observations.weights, reasons=reasons, cost=solved.cost, posterior=posterior
+    )
     if posterior is None:
         return result
     return replace(result, motion=result.motion.with_(deviation=solved.derived_figures[DEVIATION_KEY]))
@@ -217,16 +212,11 @@ class _PublishedFigures:
 
 
 def _trajectory_problem(
-    body: Body,
-    markers: Markers,
-    weights: np.ndarray,
-    smoothness: Smoothness | None,
-    prior: Prior | None,
-    errors: MarkerErrors,
-    min_markers: int,
+    body: Body, observations: Observations, smoothness: Smoothness | None, prior: Prior | None, min_markers: int
 ) -> _Problem:
     """The objective of a trial, and what its uncertainty needs."""
-    tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
+    markers, errors = observations.markers, observations.errors
+    tree, y, w, usable = usable_observations(body, markers, observations.weights, min_markers)
     # With correlated errors, the frames of one correlation time hold the information of a single frame. But thinning
     # the markers of a part that moves faster than the errors change would let smoothness remove its motion, although
     # slow errors do not hide it. So priors are repeated instead; only `errors.slow_markers` are thinned.
@@ -302,10 +292,10 @@ def _is_spline(paths: Sequence[np.ndarray], angles: np.ndarray, spacing: int) ->
     return max(float(np.sqrt((error**2).mean())) for error in errors) <= MAX_SPLINE_ERROR_RAD
 
 
-def _starting_path(body: Body, markers: Markers, weights: np.ndarray, problem: _Problem, solver: Solver) -> np.ndarray:
+def _starting_path(body: Body, observations: Observations, problem: _Problem, solver: Solver) -> np.ndarray:
     """Path (frames, free) to start from: a rough path, refined on a coarse spline where the trial allows one."""
-    prior, count = problem.prior, problem.coordinate_count
-    pose = np.append(first_pose(body, markers, weights), np.zeros(prior.combinations.shape[1] - count))
+    prior, count, markers = problem.prior, problem.coordinate_count, observations.markers
+    pose = np.append(first_pose(body, markers, observations.weights), np.zeros(prior.combinations.shape[1] - count))
     ridge, target = single_coordinate_precision_and_target(prior.combinations, prior.mean, prior.precision)
     ridge[count:], target[count:] = 1.0 / START_OFFSET_SD_M**2, 0.0
     spacing = int(START_KNOT_SPACING_S * markers.rate)
