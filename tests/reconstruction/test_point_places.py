@@ -69,7 +69,7 @@ def test_what_a_region_is_always_off_by_is_no_points_own():
     stays[[i, j]] = 0.025, 0.024
     region = names.index("detector bias of lumbar, x")
     stays[region] = 0.024
-    own, variance, always, unsure = places.split_bias_from_trial_error(stays, covariance)
+    own, variance, always, unsure = places.split_off_bias(stays, covariance)
     np.testing.assert_allclose(own[places.points.index("Spine_01")], (0.001, 0.0, 0.0), atol=1e-12)
     np.testing.assert_allclose(own[places.points.index("Spine_02")], 0.0, atol=1e-12)
     np.testing.assert_allclose(variance[places.points.index("Spine_02")], CENTROID_SD**2 + 0.004**2)

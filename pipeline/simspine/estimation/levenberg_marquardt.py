@@ -27,8 +27,8 @@ MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
 MAX_POLISHING_STEPS = 60
 # Share of the cost: a smaller predicted decrease moves no coordinate by a thousandth of its standard deviation.
 POLISHED_COST_SHARE = 1e-11
-# Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
-CHORD_PROMISE_RATIO = 1.5
+# Ratio of decreases predicted by two steps in turn, above which the factor of the second is too old: it is not taken.
+CHORD_DECREASE_RATIO = 1.5
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
@@ -79,7 +79,7 @@ def minimise(
         whole = -chord.solve(here.gradient)
         step = clipped_step(whole)
         predicted_before, predicted = predicted, -float((here.gradient * step).sum())
-        if not chord.fresh and not 0.0 < predicted <= CHORD_PROMISE_RATIO * predicted_before:
+        if not chord.fresh and not 0.0 < predicted <= CHORD_DECREASE_RATIO * predicted_before:
             chord = None
             continue
         if predicted < 0.0:  # clipped, it leads uphill

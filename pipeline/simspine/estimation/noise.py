@@ -92,8 +92,8 @@ def lasting_error_share(
     1/e. The rest of the variance is independent in frames that are 0.3 s apart.
 
     bursts: for each trial (bursts, 3), indices of frames that are `BURST_TIMES_S` apart. The residuals of the spine's
-    points in these frames are correlated. Without bursts, or with gaps in them, all variance lasts, and the integral of
-    its autocorrelation is `default`, s.
+    points in these frames are correlated. Without detected points or bursts, or with gaps in these, all variance lasts,
+    and the integral of its autocorrelation is `default`, s.
     """
     first = problem.observations[0].markers
     detected = are_of_kind(first, *FROM_DETECTOR)

@@ -271,7 +271,7 @@ class PointPlaces:
             for axis, mirror in zip("xyz", (-1.0, -1.0, 1.0), strict=True)
         ]
 
-    def split_bias_from_trial_error(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
+    def split_off_bias(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
         """Each point's departure less its region's bias, and the biases. constants: values of `coordinate_names` and
         `region_coordinate_names`, m. covariance: theirs, m²."""
         count = 3 * len(self.points)
@@ -294,7 +294,7 @@ class PointPlaces:
 
     def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray, expected: float) -> float:
         """Likeliest standard deviation of the differences of mirrored places, m, at least what is expected: postures
-        explain part of a difference. Arguments: see `split_bias_from_trial_error`, `expected_side_difference_sd`."""
+        explain part of a difference. Arguments: see `split_off_bias`, `expected_side_difference_sd`."""
         names = [*self.coordinate_names, *self.region_coordinate_names]
         rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
         if not len(rows):
