@@ -184,8 +184,8 @@ def _sum_over_neighbours(values: np.ndarray) -> np.ndarray:
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
 UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit
-# Bounds. In walking, each level turns with a third of the assumed accelerations, which a detector's noise hides.
-MIN_SMOOTHNESS_FACTOR, MAX_SMOOTHNESS_FACTOR = 0.33, 10.0
+# Lower bound: in walking, each level turns with a third of the assumed accelerations, which a detector's noise hides.
+MIN_SMOOTHNESS_FACTOR = 0.33
 MAX_EXTRAPOLATION = 4.0  # the longest extrapolated step, in units of the update's step
 
 
@@ -208,9 +208,7 @@ def learnt_factor(
             each = zip(np.exp(2 * log), square, determined, strict=True)
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
             now = (log, step)
-            log = (log + step * _extrapolation_factor(before, now)).clip(
-                np.log(MIN_SMOOTHNESS_FACTOR), np.log(MAX_SMOOTHNESS_FACTOR)
-            )
+            log = np.maximum(log + step * _extrapolation_factor(before, now), np.log(MIN_SMOOTHNESS_FACTOR))
             before = now
     factor[which] = np.exp(log)
     return factor
