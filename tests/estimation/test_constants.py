@@ -27,7 +27,7 @@ NUMERICAL = {
     "inverse_kinematics": {"LEAST_SPREAD_RATIO", "MOST_SPREAD_RATIO"},
     "levenberg_marquardt": {
         *("MAX_STEP", "GOOD_GAIN_RATIO", "MAX_ITERATIONS", "MAX_POLISHING_STEPS"),
-        *("POLISHED_COST_SHARE", "CHORD_PROMISE_RATIO", "MAX_SHORTER_STEPS", "MAX_FACTORISATIONS", "STRETCH_COUNT"),
+        *("POLISHED_COST_SHARE", "CHORD_DECREASE_RATIO", "MAX_SHORTER_STEPS", "MAX_FACTORISATIONS", "STRETCH_COUNT"),
         *("MIN_STRETCH_FRAMES", "MIN_STRETCH_S", "UPDATE_COUNT", "MAX_EXTRAPOLATION", "NEIGHBOURHOOD"),
     },
     "noise": {
@@ -35,11 +35,11 @@ NUMERICAL = {
         *("MIN_MARKERS_PER_POSTURE", "MAX_THIGH_TILT_RAD", "MAX_TRUNK_TILT_RAD"),
     },
     "path_basis": {"GAUSS_POINTS", "BASES_KEPT", "FIT_SMOOTHNESS"},
-    "person": {"MIN_PLACE_SD_M", "SAME_PLACE_M", "NO_ERROR_SD_M"},
+    "person": {"SAME_PLACE_M"},
     "person_solver": {"START_TOLERANCE", "MIN_STANDING_FRAMES", "BODY_ERROR_MODES"},
     "person_system": {
         *("FRAMES_PER_BATCH", "UNSEEN_FRAME_PRECISION", "MAX_PERSON_STEPS", "MAX_REMAINING_GAIN"),
-        *("NEAR_MINIMUM_PROMISE_SHARE", "DAMPING_LIMITS", "STEP_SHARES"),
+        *("NEAR_MINIMUM_DECREASE_SHARE", "DAMPING_LIMITS", "STEP_SHARES"),
     },
     "result": {"DEFAULT_TOLERANCES", "BENT_HINGE_RAD"},
     "terms": {"UNIFORM_VARIANCE_DIVISOR", "INTERVALS_PER_BATCH"},
@@ -56,6 +56,10 @@ NUMERICAL = {
 IN_SENTENCES = {
     "LOG_VARIANCE_FACTOR": "within a factor e",
     "INCIDENCE_SD": "([recipe](../opensim_models/articulated.yaml))",
+    "RHYTHM_TIME": "10 s for rhythm, else 1 s",
+    "NO_PRIOR_SD_RAD": "1.5 rad about the default",
+    "SMOOTHING_WINDOW_S": "cubics over 0.3 s",
+    "BURST_TIMES_S": "at 0.3 and 0.9 s",
 }
 CODES = ("LOSS_", "ORDER_", "STATUS_", "UNUSED_")  # beginnings of names that stand for choices, not for quantities
 ROOMS = {"priors": "anatomy"}  # {module: its room}; estimation for others
@@ -68,12 +72,14 @@ STATED = {  # {words of the page: the numbers in them, from the code, in the pag
     "slides by 5 mm": [1e3 * SKIN.noise],
     "one marker every 100 mm": [1e3 * SKIN.correlation],
     "an error of 20 mm forward": [1e3 * SKIN.pelvis_sd[0]],
-    "τ = 30 s": [SharedError("", ("T7",), 1.0).correlation_time],
+    "τ = 30 s": [SharedError.correlation_time],
     "10 s for rhythm, else 1 s": [RHYTHM_TIME, LinearPrior({}, 0.0, 1.0).correlation_time],
     "1.5 rad about the default": [trajectory_engine.NO_PRIOR_SD_RAD],
     "4.5 Hz for the pelvis (0.01 rad)": [np.sqrt(OPTIONS.acceleration_sd / 0.01) / (2 * np.pi), 0.01],
     "1.2 Hz for a lumbar level (0.05 rad)": [np.sqrt(OPTIONS.level_acceleration_sd / 0.05) / (2 * np.pi), 0.05],
     "pelvis: 2.4 m/s": [OPTIONS.acceleration_sd * Smoothness().metres_per_rad],
+    "cubics over 0.3 s": [noise.SMOOTHING_WINDOW_S],
+    "at most 30 s, comes": [SharedError.correlation_time],
     "150 postures": [noise.MAX_POSTURES],
     "6–60 a trial": [noise.MIN_POSTURES_PER_TRIAL, noise.MAX_POSTURES_PER_TRIAL],
     "at 0.3 and 0.9 s": noise.BURST_TIMES_S[1:],

@@ -61,7 +61,7 @@ def _likeliest_factor(y: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(minus_log, bounds=(-4, 4), method="bounded").x))
 
 
-@pytest.mark.parametrize("true", [0.5, 1.0, 3.0, 10.0])
+@pytest.mark.parametrize("true", [0.5, 1.0, 3.0, 10.0, 100.0])
 def test_is_where_the_dense_marginal_likelihood_is_largest(true):
     rng = np.random.default_rng(3)
     y = np.column_stack([_moving(rng, 200, true) for _ in range(6)]) + rng.normal(0, NOISE, (200, 6))

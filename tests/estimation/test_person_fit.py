@@ -147,7 +147,7 @@ def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
 
 
 def test_too_few_steps_are_told(noisy, monkeypatch):
-    """By as much as the cost is above the minimum: near it, half of what Newton's step promises and more."""
+    """By as much as the cost is above the minimum: near it, half of what Newton's step predicts and more."""
     system, start = noisy
     done = find_person_minimum(system, start)
     assert done.unconverged_cost < person_system.MAX_REMAINING_GAIN

@@ -69,9 +69,9 @@ def test_points_that_are_missing_throughout_are_left_as_they_were():
     assert learnt.correlation_s == 0.5
 
 
-@pytest.mark.parametrize(("memory", "low", "high"), [(0.0, 0.0, 0.2), (1.0, 0.7, 1.0), (20.0, 0.95, 1.0)])
+@pytest.mark.parametrize(("memory", "low", "high"), [(0.0, 0.0, 0.2), (1.0, 0.7, 1.0), (np.inf, 1.0, 1.0)])
 def test_how_much_of_the_residuals_lasts(memory, low, high):
-    """Of residuals with the autocorrelation exp(−t/memory) all lasts, however long; of independent ones nothing."""
+    """Of residuals with the autocorrelation exp(−t/memory) all lasts, at most half the trial; of others nothing."""
     rng, bursts = np.random.default_rng(3), np.arange(240).reshape(80, 3)
     alike = np.exp(-np.diff(BURST_TIMES_S) / memory) if memory else np.zeros(2)
     residual = rng.standard_normal((80, 3, len(NAMES), 3))
@@ -79,8 +79,10 @@ def test_how_much_of_the_residuals_lasts(memory, low, high):
         residual[:, k] = a * residual[:, k - 1] + np.sqrt(1 - a**2) * residual[:, k]
     trial = _trial(np.zeros((240, len(NAMES), 3)))
     problem = SimpleNamespace(observations=[SimpleNamespace(markers=trial)], durations_s=[60.0])
-    part, _ = lasting_error_share(problem, SimpleNamespace(residual=residual.reshape(240, -1, 3)), [bursts], 2.0)
+    part, time = lasting_error_share(problem, SimpleNamespace(residual=residual.reshape(240, -1, 3)), [bursts], 2.0)
     assert low <= part <= high
+    assert 0.0 < time <= 30.0
+    assert np.isfinite(memory) or time == 30.0
 
 
 def test_without_bursts_all_lasts_as_configured():

@@ -27,7 +27,7 @@ FIXED_SPIN_SD_RAD = 1e-3  # rad: standard deviation that holds a spin at its nod
 # spread about every axis is itself the start of the search.
 NARROW_SPIN_SD_RAD = 0.2
 RIVAL_LOG_EVIDENCE = 7.0  # a distant spin whose log evidence is this close to the best calls for the full circle
-MIN_PROMISED_COST = 0.01  # half a squared distance: least gain that another start must promise
+MIN_COST_DECREASE = 0.01  # half a squared distance: least decrease of the cost at which a search restarts
 MIXTURE_LAST_STEP = 3e-5  # rad, log length: last step of the spins of the mixture
 COARSE_LAST_STEP = 1e-3  # rad, log length: last step where distances alone are sought
 FAR_FROM_TYPICAL = 1.0  # rad, log length: shapes farther from the typical one may have several minima
@@ -177,7 +177,7 @@ class ShapePosterior:
         for turn in range(2 * SPIN_NODES):
             other = np.roll(spins, 1 if turn % 2 else -1, axis=1).ravel()
             start = R @ R[other].swapaxes(-1, -2) @ fit.R[other]
-            better = self.chain.cost(again, fit.z[other], start) < fit.cost - MIN_PROMISED_COST
+            better = self.chain.cost(again, fit.z[other], start) < fit.cost - MIN_COST_DECREASE
             if better.any():
                 restarted = shape_fit.find_modes(
                     self.chain, again[better], start[better], fit.z[other][better], tolerance=MIXTURE_LAST_STEP

@@ -52,7 +52,7 @@ class MarkerSet:
 
     names: {name in a recording: name of its place}, where they differ. unused: names of markers without a place. own:
     names that the set's own file has, without those of the set with its places, `places_of`. origin: of points whose
-    recording states none; skin markers have no fixed place on the bone and count as detected. segments: {segment: its
+    recording states none; that of skin markers, whose places on the bone vary, is DETECTED. segments: {segment: its
     marker pairs, used where the recipe's are missing}; the recipe says which bodies it has.
     """
 

@@ -259,7 +259,7 @@ def _own_curve_name(coordinate: str) -> str:
 # and lowest vertebra are not where the model has them. Standing tilt differs between people and is nearly constant in
 # one person; nothing is assumed about other postures.
 OWN_TILT_NAME = "own tilt of the pelvis"  # rad, this person's standing tilt minus the expected one
-OWN_LIST_NAME = "own list of the pelvis"  # rad, this person's standing list; else hips detected unequally high look so
+OWN_LIST_NAME = "own list of the pelvis"  # rad, in standing; else hips detected at unequal heights would look like one
 
 
 @dataclass(frozen=True)

@@ -199,9 +199,9 @@ def femur_lengths(body: Body) -> dict[str, float]:
 # The fit to all trials of a person.
 
 NOISE_ROUNDS = 5
-# Standard deviation of a detector's bias for a person, over that of a region's offset between trials. A detector with a
-# systematic error has 1 or more, one with new errors in each trial 0. For ratios 0, 0.5 and 1, points of the former err
-# by 28.8, 25.6 and 23.3 mm, vertebrae from the latter's points by 9.3, 10.7 and 13.8 mm.
+# Standard deviation of a detector's bias for a person, over that of a region's offset between trials. If all errors
+# are systematic, the best ratio is 1 or more: with 0, 0.5 and 1, points err by 28.8, 25.6 and 23.3 mm. If each trial
+# has new errors, it is 0: with the same ratios, vertebrae err by 9.3, 10.7 and 13.8 mm.
 DETECTOR_BIAS_RATIO = 0.5
 # m, an axis: points of a fine-tuned detector have a bias of 22 mm in all trials of all people, in the three regions of
 # the spine (Khan 2026, tables 3 and 4, less the errors that vary: `synthesis/tables/presets.yaml`). No trial shows it.
@@ -283,7 +283,7 @@ def fit_to_person(
         problem = _problem_of_person(sized, recordings, unknowns, weights=weights, options=options, noise=used)
         fit = solve_person(problem, None if fit is None else fit.solution)
         part = unknowns.place_part
-        errors = unknowns.places.split_bias_from_trial_error(fit.solution.constants[part], fit.covariance[part, part])
+        errors = unknowns.places.split_off_bias(fit.solution.constants[part], fit.covariance[part, part])
         bursts = [recording.bursts for recording in recordings]
         noise = _noise_after_fit(
             used, problem, fit, unknowns=unknowns, errors=errors, bursts=bursts, configured=configured

@@ -35,7 +35,7 @@ STATUS_CONVERGED, STATUS_OUT_OF_ITERATIONS, STATUS_UNSOLVED = 0, 1, 2
 INITIAL_DAMPING, MIN_DAMPING = 1e-4, 1e-7
 MAX_ITERATIONS = 100  # of a frame: a few suffice
 NEGLIGIBLE_GAIN_M2 = 1e-16  # m² per unit of weight: what is left to gain from markers without errors
-# rad or m: backwards, a frame is fitted again only if it begins that far from where it began forwards.
+# rad or m: on the way back, a frame is fitted again only from a start that far from its first one.
 MAX_FRAME_JUMP = 0.5
 
 
@@ -52,7 +52,7 @@ class Frames(NamedTuple):
 def frame_cost(tree: Tree, frame: Frames, z, at: PosedBodies) -> float:
     """The objective at z (free,); sets `at`."""
     evaluate_frame(tree, z, at)
-    cost = marker_cost(at.x, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w)  # the last is not looked at
+    cost = marker_cost(at.x, frame.y, frame.w, np.int64(LOSS_SQUARE), frame.w)  # the last is not used
     for i in range(z.size):
         cost += frame.ridge[i] * (z[i] - frame.target[i]) ** 2
     return cost
@@ -87,7 +87,7 @@ def solve_positive(A: np.ndarray, b: np.ndarray) -> bool:
 
 @njit(**INNER_KERNEL_OPTIONS, fastmath=FAST_MATH_FLAGS)
 def step_inside(tree: Tree, z, g, H, trial) -> float:
-    """Set trial (free,) to where a step from z leads inside the bounds. Returns what it promises to gain.
+    """Set trial (free,) to where a step from z leads inside the bounds. Returns the predicted decrease of the cost.
 
     g: (free,) half the gradient. H: (free, free) half the damped Hessian, lower triangle; −1 if it is not positive.
     """
@@ -116,10 +116,10 @@ def step_inside(tree: Tree, z, g, H, trial) -> float:
                 trial[i] = min(max(z[i] + step[i], tree.lower[i]), tree.upper[i])
                 held[i] = trial[i] != z[i] + step[i]
                 stopped = stopped or held[i]
-    promise = 0.0
+    predicted = 0.0
     for i in range(n):
-        promise -= g[i] * (trial[i] - z[i])
-    return promise
+        predicted -= g[i] * (trial[i] - z[i])
+    return predicted
 
 
 @njit(inline="always")
@@ -127,7 +127,7 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
     """Fit one frame, from and into z (free,). Returns cost and status.
 
     Steps are Newton's where its Hessian is positive, as it is around a minimum, else Gauss–Newton's. Converged when a
-    Newton step promises to lower the cost by less than `tolerance` of it.
+    Newton step's predicted decrease of the cost is less than `tolerance` of it.
     """
     n = z.size
     at, sums = frame_space(tree, columns)
@@ -147,14 +147,14 @@ def fit_frame(tree: Tree, columns: BodyColumns, frame: Frames, z, iterations: in
             for j in range(i + 1):
                 damped[i, j] = H[i, j] + C[i, j] if newton else H[i, j]
             damped[i, i] += frame.ridge[i] + damping * weight
-        promise = step_inside(tree, z, g, damped, trial)
+        predicted = step_inside(tree, z, g, damped, trial)
         moved = False
-        if promise < 0.0:
+        if predicted < 0.0:
             damping = damping if newton else 10.0 * damping
             newton = False
             continue
         new = frame_cost(tree, frame, trial, at)
-        done = newton and damping <= INITIAL_DAMPING and promise <= tolerance * cost + NEGLIGIBLE_GAIN_M2 * weight
+        done = newton and damping <= INITIAL_DAMPING and predicted <= tolerance * cost + NEGLIGIBLE_GAIN_M2 * weight
         moved = new < cost
         if moved:
             cost, newton = new, True
@@ -218,7 +218,7 @@ def solve_frames(
 
     markers: y_up, names all in `body`. weights: (frames, markers). coordinate_tasks: {coordinate: (target, weight)}
     pull with weight × Σ weights of the markers present, as OpenSim's do. tolerance: relative decrease of the cost that
-    the last step promised. Frames with fewer than `min_markers` usable markers are NaN.
+    the last step predicted. Frames with fewer than `min_markers` usable markers are NaN.
     """
     tree, y, w, usable = usable_observations(body, markers, weights, min_markers)
     frames = Frames(y, w, *coordinate_task_terms(body, coordinate_tasks, w))

@@ -27,8 +27,8 @@ MAX_ITERATIONS = 100  # steps; starts with a wound-up arm took 72 to 100
 MAX_POLISHING_STEPS = 60
 # Share of the cost: a smaller predicted decrease moves no coordinate by a thousandth of its standard deviation.
 POLISHED_COST_SHARE = 1e-11
-# Of the last predicted decrease: a chord step that predicts a larger one is not taken, as its factor is out of date.
-CHORD_PROMISE_RATIO = 1.5
+# Ratio of decreases predicted by two steps in turn, above which the factor of the second is too old: it is not taken.
+CHORD_DECREASE_RATIO = 1.5
 # A step that raises the cost is cut to a quarter, then a sixteenth: evaluating costs a tenth of factorising.
 MAX_SHORTER_STEPS = 2
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
@@ -79,7 +79,7 @@ def minimise(
         whole = -chord.solve(here.gradient)
         step = clipped_step(whole)
         predicted_before, predicted = predicted, -float((here.gradient * step).sum())
-        if not chord.fresh and not 0.0 < predicted <= CHORD_PROMISE_RATIO * predicted_before:
+        if not chord.fresh and not 0.0 < predicted <= CHORD_DECREASE_RATIO * predicted_before:
             chord = None
             continue
         if predicted < 0.0:  # clipped, it leads uphill
@@ -184,8 +184,8 @@ def _sum_over_neighbours(values: np.ndarray) -> np.ndarray:
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
 UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit
-# Bounds. In walking, each level turns with a third of the assumed accelerations, which a detector's noise hides.
-MIN_SMOOTHNESS_FACTOR, MAX_SMOOTHNESS_FACTOR = 0.33, 10.0
+# Lower bound: in walking, each level turns with a third of the assumed accelerations, which a detector's noise hides.
+MIN_SMOOTHNESS_FACTOR = 0.33
 MAX_EXTRAPOLATION = 4.0  # the longest extrapolated step, in units of the update's step
 
 
@@ -208,9 +208,7 @@ def learnt_factor(
             each = zip(np.exp(2 * log), square, determined, strict=True)
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
             now = (log, step)
-            log = (log + step * _extrapolation_factor(before, now)).clip(
-                np.log(MIN_SMOOTHNESS_FACTOR), np.log(MAX_SMOOTHNESS_FACTOR)
-            )
+            log = np.maximum(log + step * _extrapolation_factor(before, now), np.log(MIN_SMOOTHNESS_FACTOR))
             before = now
     factor[which] = np.exp(log)
     return factor

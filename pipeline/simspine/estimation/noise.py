@@ -13,7 +13,7 @@ import numpy as np
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
-from simspine.anatomy.priors import likeliest_variance
+from simspine.anatomy.priors import SharedError, likeliest_variance
 from simspine.anatomy.recipes import fit_markers
 from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.geometry import off_vertical
@@ -52,7 +52,7 @@ def learnt_noise(
         squares = (fit.solution.offsets**2 + fit.offset_variance).reshape(shape)[:, regions].ravel()
         variance = likeliest_variance(float(squares.mean()), squares.size, configured.region_sd**2)
         learnt = replace(learnt, region_sd=float(max(MIN_BODY_MISFIT_M, np.sqrt(variance))))
-    return replace(learnt, correlation_s=float(np.clip(correlation_s, 0.02, 30.0)))
+    return replace(learnt, correlation_s=float(min(correlation_s, SharedError.correlation_time)))
 
 
 def _learnt_marker_noise(
@@ -92,8 +92,8 @@ def lasting_error_share(
     1/e. The rest of the variance is independent in frames that are 0.3 s apart.
 
     bursts: for each trial (bursts, 3), indices of frames that are `BURST_TIMES_S` apart. The residuals of the spine's
-    points in these frames are correlated. Without bursts, or with gaps in them, all variance lasts, and the integral of
-    its autocorrelation is `default`, s.
+    points in these frames are correlated. Without detected points or bursts, or with gaps in these, all variance lasts,
+    and the integral of its autocorrelation is `default`, s.
     """
     first = problem.observations[0].markers
     detected = are_of_kind(first, *FROM_DETECTOR)
@@ -108,9 +108,10 @@ def lasting_error_share(
     products = products[:, products[0] > 0]
     if not np.isfinite(products).any(1).all():
         return 1.0, default / 2  # because of gaps, a lag has no product
-    near, far = np.clip(np.nanmedian(products[1:] / products[0], axis=1), 1e-3, 0.999)
+    near, far = np.maximum(np.nanmedian(products[1:] / products[0], axis=1), 1e-3)
     longest = float(np.mean(problem.durations_s)) / 2
-    time = min(longest, (BURST_TIMES_S[2] - BURST_TIMES_S[1]) / max(np.log(max(near, far) / far), 1e-2))
+    apart = BURST_TIMES_S[2] - BURST_TIMES_S[1]
+    time = apart / max(np.log(max(near, far) / far), apart / longest)
     return min(1.0, max(near, far) * np.exp(BURST_TIMES_S[1] / time)), time
 
 

@@ -142,14 +142,13 @@ SIDE_DIFFERENCE_SD_M = 0.002
 # side its own (Khan 2026, tables 3 and 4; `synthesis/tables/presets.yaml`).
 DETECTED_SIDE_BIAS_SD_M = 0.0105
 GIVEN_SYMMETRY, DETECTED_SYMMETRY = "symmetry of given points", "symmetry of detected points"
-LASTING_PLACE_SD_M, MIN_PLACE_SD_M = 0.005, 0.0005  # m: detector's error in all trials, on the spine; start, least
+LASTING_PLACE_SD_M = 0.005  # m: detector's error in all trials, on the spine; a start
 # m, forward, up, right: a vertebra's centroid about its place in the sized body. Up: given the heights of the regions,
 # spacings in CT scans vary by 1.7 mm; the model's spacings differ from their mean by 1.3 mm. Forward: given the angles
 # of the levels, which vary by 4° between people, scans vary by 0.2 mm, by 0.9 mm with fractured vertebrae
 # (`tools.learn_spine_shape`). A larger value would flatten the curve: displaced centroids would explain part of it.
 CENTROID_SD = np.array([0.0005, 0.002, 0.001])
-SAME_PLACE_M = 1e-4  # m: places that are nearer to each other count as one
-NO_ERROR_SD_M = 1e-4  # m: standard deviation that stands for zero
+SAME_PLACE_M = 1e-4  # m: places that are nearer to each other count as one; a standard deviation that stands for none
 CORRELATED_LEVELS = 1.8  # correlation length of centroids' displacements, levels: 0.57 between neighbours in the scans
 
 
@@ -200,7 +199,7 @@ class PointPlaces:
         known_sd = [np.broadcast_to(sd, 3) for sd in self.sd.values()]
         place_sd = np.concatenate([*known_sd, *(np.hypot(CENTROID_SD, lasting_sd) for _ in self.spine_points), []])
         priors = [
-            LinearPrior({name: 1.0}, 0.0, max(detector_bias_sd, NO_ERROR_SD_M), "detectors")
+            LinearPrior({name: 1.0}, 0.0, max(detector_bias_sd, SAME_PLACE_M), "detectors")
             for name in self.region_coordinate_names
         ]
         pelvis, on_back = pelvis_skin_pair(is_skin_marker(self.sd)), self.skin_along_spine
@@ -271,7 +270,7 @@ class PointPlaces:
             for axis, mirror in zip("xyz", (-1.0, -1.0, 1.0), strict=True)
         ]
 
-    def split_bias_from_trial_error(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
+    def split_off_bias(self, constants: np.ndarray, covariance: np.ndarray) -> PlaceErrors:
         """Each point's departure less its region's bias, and the biases. constants: values of `coordinate_names` and
         `region_coordinate_names`, m. covariance: theirs, m²."""
         count = 3 * len(self.points)
@@ -294,7 +293,7 @@ class PointPlaces:
 
     def estimated_side_difference_sd(self, constants: np.ndarray, covariance: np.ndarray, expected: float) -> float:
         """Likeliest standard deviation of the differences of mirrored places, m, at least what is expected: postures
-        explain part of a difference. Arguments: see `split_bias_from_trial_error`, `expected_side_difference_sd`."""
+        explain part of a difference. Arguments: see `split_off_bias`, `expected_side_difference_sd`."""
         names = [*self.coordinate_names, *self.region_coordinate_names]
         rows = Prior(self._symmetry_priors(1.0)).arrays(names, 1.0)[0]
         if not len(rows):
@@ -308,7 +307,7 @@ class PointPlaces:
         if not self.spine_points:
             return LASTING_PLACE_SD_M
         square = departures[len(self.sd) :, 2] ** 2 + variance[len(self.sd) :, 2]
-        mean_square = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, MIN_PLACE_SD_M**2)
+        mean_square = max(float(square.mean()) - float(CENTROID_SD[2]) ** 2, 0.0)
         return float(np.sqrt(likeliest_variance(mean_square, square.size, LASTING_PLACE_SD_M**2)))
 
 

@@ -36,7 +36,7 @@ from simspine.estimation.uncertainty import along_root_axes, marker_covariance
 START_TOLERANCE = 1.0  # squared standard deviations: tolerance of the minimum of each trial by itself
 MIN_STANDING_FRAMES = 5  # fewest standing frames that show how the person holds the pelvis
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")
-BODY_ERROR_MODES = 60  # number of modes that are kept, the largest; 20 hold a fifth of the variance of knee flexion
+BODY_ERROR_MODES = 60  # the largest ones, which are kept; of 20, knee flexion would have a fifth of its variance
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
-from simspine.estimation.levenberg_marquardt import CHORD_PROMISE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
+from simspine.estimation.levenberg_marquardt import CHORD_DECREASE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
 FRAMES_PER_BATCH = 16  # frames whose blocks are factorised together; more do not fit into the processor's caches
@@ -273,13 +273,13 @@ def solve_forward(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 MAX_PERSON_STEPS = 200  # 7 to 50 are taken, up to 120 with many outliers
 MAX_REMAINING_GAIN = 1e-9  # squared standard deviations: smaller decreases of the cost change no result
-NEAR_MINIMUM_PROMISE_SHARE = 0.01  # the minimum is near if a step promises less than this share of the cost
+NEAR_MINIMUM_DECREASE_SHARE = 0.01  # of the cost: with a smaller predicted decrease, the minimum is near
 DAMPING_LIMITS = (1e-9, 1e3)  # smallest, largest
 STEP_SHARES = (1.0, 0.5, 0.25, 0.1, 0.03, 0.01, 0.001, 0.0)  # shares of a step that are tried in turn
 
 
 class PersonMinimum(NamedTuple):
-    """unknowns: where the steps ended. unconverged_cost: decrease of the cost that the last step promised, squared
+    """unknowns: where the steps ended. unconverged_cost: predicted decrease of the cost by the last step, squared
     standard deviations; above the tolerance if the steps did not suffice. Its root bounds the distance of any result
     from the minimum, in the result's standard deviations.
     """
@@ -289,43 +289,43 @@ class PersonMinimum(NamedTuple):
 
 
 def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = MAX_REMAINING_GAIN) -> PersonMinimum:
-    """The minimum near `at`, until a step promises a decrease of less than `tolerance` squared standard deviations.
+    """The minimum near `at`: steps end at a predicted decrease below `tolerance`, squared standard deviations.
 
     Steps are Gauss–Newton's far away. Near the minimum they are Newton's in frames with a positive definite block, and
-    a factor is kept while steps decrease the cost as promised (`ChordStep`).
+    a factor is kept while steps decrease the cost as predicted (`ChordStep`).
     """
     cost, shared_cost = system.cost(at)
     slope = system.gradient(at)
     damping = np.full(len(at.q), DAMPING_LIMITS[0])
-    chord, fresh, near, promise = None, True, False, np.inf
+    chord, fresh, near, predicted = None, True, False, np.inf
     for _ in range(MAX_PERSON_STEPS):
         if chord is None:
             chord, fresh = _person_chord(system, at, damping, near), True
         step = at.from_flat(-chord.solve(slope.flat))
-        last_promise, promise = promise, -float(slope.flat @ step.flat)
-        if not fresh and promise > CHORD_PROMISE_RATIO * last_promise:
+        predicted_before, predicted = predicted, -float(slope.flat @ step.flat)
+        if not fresh and predicted > CHORD_DECREASE_RATIO * predicted_before:
             chord = None
             continue
         total = cost.sum() + shared_cost
-        if promise < tolerance:
+        if predicted < tolerance:
             moved = at.from_flat(at.flat + step.flat)  # rounding of the costs hides the gain of the very last step
             return PersonMinimum(
-                moved if tolerance <= MAX_REMAINING_GAIN or system.total(moved) < total else at, promise
+                moved if tolerance <= MAX_REMAINING_GAIN or system.total(moved) < total else at, predicted
             )
-        shares, moved, new, new_shared = _step_by_frame(system, at, step, total=total, promise=promise)
+        shares, moved, new, new_shared = _step_by_frame(system, at, step, total=total, predicted=predicted)
         gain = total - new.sum() - new_shared
         damping = np.where(shares == 1.0, damping / 10, np.where(shares < 0.5, damping * 10, damping)).clip(
             *DAMPING_LIMITS
         )
         if gain > 0.0:
-            near = promise < NEAR_MINIMUM_PROMISE_SHARE * cost.sum()
+            near = predicted < NEAR_MINIMUM_DECREASE_SHARE * cost.sum()
             new_slope = system.gradient(moved)
             chord.update_from_step(moved.flat - at.flat, new_slope.flat - slope.flat)
             at, cost, shared_cost, slope = moved, new, new_shared, new_slope
         fresh = False
-        if not near or gain < GOOD_GAIN_RATIO * promise:
+        if not near or gain < GOOD_GAIN_RATIO * predicted:
             chord = None
-    return PersonMinimum(at, promise)
+    return PersonMinimum(at, predicted)
 
 
 def _person_chord(system: PersonSystem, at: Unknowns, damping: np.ndarray, newton: bool) -> ChordStep:
@@ -336,7 +336,7 @@ def _person_chord(system: PersonSystem, at: Unknowns, damping: np.ndarray, newto
 
 
 def _step_by_frame(
-    system: PersonSystem, at: Unknowns, step: Unknowns, total: float, promise: float
+    system: PersonSystem, at: Unknowns, step: Unknowns, total: float, predicted: float
 ) -> tuple[np.ndarray, Unknowns, np.ndarray, float]:
     """(frames,) share of the step that each frame takes; the unknowns after it, and both parts of their cost.
 
@@ -350,7 +350,7 @@ def _step_by_frame(
         for share in STEP_SHARES:
             new, new_shared = system.cost(Unknowns(at.q + share * shared_share * step_q, constants, offsets))
             shares, best = np.where(new < best, share * shared_share, shares), np.minimum(new, best)
-            if total - best.sum() - new_shared > GOOD_GAIN_RATIO * promise:
+            if total - best.sum() - new_shared > GOOD_GAIN_RATIO * predicted:
                 break
         if best.sum() + new_shared < total:
             break

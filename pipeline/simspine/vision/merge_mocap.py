@@ -273,7 +273,7 @@ def merge(points: Markers, mocap: Markers | None = None, **options) -> Markers:
     **options
         correspondence: {mocap marker: point}, equal names by default; or a table (`simspine.core.skeletons`). max_gap_s
         (0.2): longest gap of a marker that is interpolated and marked. max_misfit_m (0.15): largest root mean square
-        distance of both. max_shift_s (1): largest time shift tried; a shift of more than half a frame is a warning.
+        distance of both. max_shift_s (1): largest time shift tried; a certain shift of over half a frame is a warning.
 
     Returns
     -------
