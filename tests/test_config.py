@@ -455,7 +455,7 @@ def test_faults_of_a_capture_are_named(tmp_path, changes, words):
     assert words in refusal(tmp_path, virtual(**changes))
 
 
-@pytest.mark.parametrize("name", ["metadata", "export", "logs", "summary.json", "study.h5", "Report"])
+@pytest.mark.parametrize("name", ["metadata", "export", "logs", "summary.json", "timings.json", "study.h5", "Report"])
 def test_a_subject_is_not_called_like_something_else_in_the_results(name):
     """Before any work is done: the data set's file has no place for a subject called metadata."""
     with pytest.raises(InputError, match=rf"subjects\.{name}: '{name}' is the name of something else in the results"):
@@ -498,10 +498,19 @@ def test_names_of_subjects_and_trials_are_plain(name):
         ({"S01/walk": {"right": [0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"left": [0.4, 0.4]}}, "two or more times that ascend"),
         ({"S01/walk": {"rigth": [0.4, 1.5]}}, "right"),
+        ({"S01/walk": {}}, "report.events.S01/walk: no times"),
+        ({"S01/walk": {"right": [], "left": []}}, "report.events.S01/walk: no times"),
     ],
 )
 def test_contacts_of_the_feet_are_times_of_a_trial_there_is(tmp_path, events, said):
     assert said in refusal(tmp_path, changed(("report", "events"), events))
+
+
+def test_a_skeleton_is_that_of_points_that_are_given(tmp_path):
+    """It had no effect on videos, whose detector has its own."""
+    named = changed(("detection", "skeleton"), "halpe26")
+    assert check_config(named).detection.skeleton == "halpe26"
+    assert "no trial has `keypoints`: leave it out" in refusal(tmp_path, changed(OLD, REMOVED, named))
 
 
 @pytest.mark.parametrize(

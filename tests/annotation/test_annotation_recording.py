@@ -104,6 +104,23 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
 
 
+def test_a_trial_that_was_renamed_since_is_named(results):
+    file = results.parent / "config.yaml"
+    file.write_text(file.read_text().replace("walk:", "stroll:"))
+    with pytest.raises(InputError, match="unknown trial 'walk'"):
+        open_target(Target(str(results), config=file))
+
+
+def test_names_of_trials_may_end_like_the_file_of_all_people(results):
+    file, points = results.parent / "config.yaml", results / "S01/keypoints"
+    file.write_text(file.read_text().replace("walk:", "walk_people:"))
+    (results / "S01/cameras/walk.h5").rename(results / "S01/cameras/walk_people.h5")
+    (points / "walk.h5").rename(points / "walk_people.h5")
+    assert open_target(Target(str(results), config=file)).name == "walk_people"
+    shutil.copy(points / "walk_people.h5", points / "walk_people_people.h5")  # as of several people
+    assert open_target(Target(str(results), config=file)).name == "walk_people"
+
+
 def test_a_spine_solved_at_other_times_than_the_images_starts_at_the_images(results):
     """As with motion capture of another rate, which begins later: 100 frames/s from 0.04 s on, images from 0.02 s."""
     content = read_store(results / "S01/keypoints/walk.h5")

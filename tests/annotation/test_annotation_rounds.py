@@ -29,6 +29,7 @@ from simspine.annotation.labels import (
 from simspine.annotation.recording import Target, open_target
 from simspine.annotation.server import labels_of
 from simspine.core.errors import InputError
+from simspine.workflow.up_to_date import hold_lock
 
 DETECTOR = """
 import json, sys
@@ -51,6 +52,17 @@ Path(out, "seen.json").write_text(json.dumps(sorted(known)))
 @pytest.fixture
 def plain(drawn, tmp_path):
     return open_target(Target(str(drawn[0]), home=tmp_path / "annotations"))
+
+
+def test_rounds_are_not_drawn_by_two_processes_at_once(drawn, plain):
+    """Nor by another annotator: the one who ends last would write over the rounds of the first."""
+    command = ["annotations", "round", drawn[0], "--out", plain.home, "--batch", 2, "--annotator"]
+    with hold_lock(plain.home / "rounds/.lock", "x"):
+        for annotator in ("anna", "ben"):
+            assert "another process draws frames of walk" in failed(call(*command, annotator))
+        assert read_rounds(plain) == ()
+    succeeded(call(*command, "ben"))
+    assert len(read_rounds(plain)) == 1
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from command_line import call
 from small_dataset import REJECTED, export_small, small_dataset
 
 from simspine.core.errors import InputError
+from simspine.dataset.recordings import ManifestEntry, write_dataset_manifest
 from simspine.dataset.verify import verify_dataset
 from simspine.io.dataset_write import write_dataset
 
@@ -196,6 +197,14 @@ def test_no_other_file_is_opened_and_no_group_twice(copy):
     found = "\n".join(map(str, verify_dataset(copy / "tiny.h5")))
     for said in ("S2 is damaged", "S1/Other: it is", "Walking_1: markers is damaged", "S5/again", "Sitting: empty is"):
         assert said in found
+
+
+def test_long_names_of_a_subject_and_a_trial_together_are_names_of_files(copy):
+    """80 characters each, as a configuration allows; a run wrote the manifest and refused it at its last step."""
+    name = f"{'s' * 80}_{'t' * 80}_ik_marker_errors.sto"
+    (copy / name).write_text("x")
+    write_dataset_manifest(copy, {name: ManifestEntry("sto")}, {})
+    assert verify_dataset(copy) == []
 
 
 @pytest.mark.parametrize("name", ["../outside.h5", "/etc/passwd", "a/../../b", "a/./b", "C:/x", "a//b", "con"])

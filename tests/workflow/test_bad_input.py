@@ -41,7 +41,8 @@ def test_calibration_that_is_a_folder(copied, refused):
 
 
 def test_folders_are_of_the_cameras_after_which_they_are_named(copied, truth):
-    """In a calibration of another order, with one more camera; folders of other names are in the file's order."""
+    """In a calibration of another order, with one more camera; other folders are in the file's order. No folder makes
+    a camera count twice."""
     trial, cameras = copied.config.subjects["S01"].trials["bow"], truth.cameras
     write_calibration(
         copied.folder / "cameras.toml",
@@ -50,10 +51,11 @@ def test_folders_are_of_the_cameras_after_which_they_are_named(copied, truth):
     found = capture_of_config(trial, "S01", copied.config).cameras()
     assert [camera.name for camera in found] == [camera.name for camera in cameras]
     assert found[1].t == pytest.approx(cameras[1].t)
-    other = (copied.folder / "pose/bow/cam02_json").rename(copied.folder / "pose/bow/left")
-    renamed = trial.model_copy(update={"keypoints": [*trial.keypoints[:1], str(other), *trial.keypoints[2:]]})
-    given = capture_of_config(renamed, "S01", copied.config).cameras()
-    assert [camera.name for camera in given] == ["cam03", "cam09", "cam01", "cam04", "cam02"]
+    other = shutil.copytree(copied.folder / "pose/bow/cam02_json", copied.folder / "pose/bow/left")
+    for folder in (str(other), trial.keypoints[0]):
+        renamed = trial.model_copy(update={"keypoints": [*trial.keypoints[:1], folder, *trial.keypoints[2:]]})
+        given = capture_of_config(renamed, "S01", copied.config).cameras()
+        assert [camera.name for camera in given] == ["cam03", "cam09", "cam01", "cam04", "cam02"]
 
 
 def test_keypoint_folder_that_does_not_exist(copied, refused):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import warnings
 from importlib.util import find_spec
 
 import h5py
@@ -403,6 +404,23 @@ def test_another_configuration_is_said(copied, tmp_path):
     for write in (read_summary, write_report_of):
         with pytest.warns(UserWarning, match=r"summary\.json was made with another configuration"):
             write(copied.config)
+
+
+def test_files_of_trials_and_data_sets_that_were_left_out_are_named(copied):
+    """As of a participant who withdrew: a run removes nothing."""
+    left = copied.results / "S02/manifests/detect/run.1.json"
+    left.parent.mkdir(parents=True)
+    shutil.copy(copied.results / "S01/manifests/detect/bow.json", left)
+    shutil.copy(copied.results / "synthetic.h5", copied.results / "old.h5")
+    with pytest.warns(
+        UserWarning, match=r"results still has files of S02/run\.1, old\.h5, which the configuration lacks"
+    ):
+        copied.run("export")
+    shutil.rmtree(copied.results / "S02")
+    (copied.results / "old.h5").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        copied.run("export")
 
 
 def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):

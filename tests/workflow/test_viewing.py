@@ -326,6 +326,9 @@ def test_the_report_draws_cycles(copied):
     for wrong, said in (([0.1], "two or more"), ([0, last + 1], "lasts")):
         with pytest.raises(InputError, match=said):
             cycles_of_trial(found, {"r": wrong})
+    copied.change(report={"events": {"S01/bow": {"left": [0.0, last + 1]}}})
+    with pytest.raises(InputError, match=r"report\.events\.S01/bow: events from 0 to .* lasts from 0\.000 to 0\.500 s"):
+        reporting.write_report_of(copied.config)
 
 
 def without(path, name):

@@ -342,8 +342,7 @@ def checked_covariances(covariance, levels: list[str], frames: int) -> np.ndarra
         covariance = DEFAULT_POINT_SD_M**2
     if isinstance(covariance, Mapping):
         require_known("vertebral level", covariance, shape_model.CHAIN_LEVELS, "covariance")
-        absent = [level for level in levels if level not in covariance]
-        if absent:
+        if absent := [level for level in levels if level not in covariance]:
             raise InputError(f"covariance lacks {', '.join(absent)}; give one for each point, or a single one for all.")
         each = [_one_covariance(covariance[level], f"covariance[{level!r}]", frames) for level in levels]
     else:

@@ -253,8 +253,7 @@ def check_functions_of_axes(model_xml: ElementTree.Element, where: str) -> None:
     known = opensim_api().OpenSimObject.getDefaultInstanceOfType
     for axis in model_xml.iter("TransformAxis"):
         kinds = [element.tag for element in axis.iter() if element.tag[0].isupper()][1:]
-        unknown = next((kind for kind in kinds if known(kind) is None), "")
-        if unknown:
+        if unknown := next((kind for kind in kinds if known(kind) is None), ""):
             fault = f"<{unknown}>, no function that OpenSim knows. Rewrite it as a SimmSpline"
         elif set(kinds) <= {"Constant", "MultiplierFunction"} or (axis.findtext("coordinates") or "").strip():
             continue

@@ -121,8 +121,7 @@ class BoundSkin:
 
 def bind_skin(rest: RestSurface, body: Body) -> BoundSkin:
     """The surface on a body's bones, at the body's sizes. Raises `InputError` for a body without single vertebrae."""
-    lacking = [name for name in SKIN_SEGMENTS if name not in body.bodies]
-    if lacking:
+    if lacking := [name for name in SKIN_SEGMENTS if name not in body.bodies]:
         raise InputError(
             f"body {body.name!r} has no {', '.join(lacking[:3])}; a skin needs a body with every vertebra, such as the "
             "articulated one."

@@ -76,8 +76,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     InputError
         Where a joint has no column, or for an unknown posture.
     """
-    absent = [name for name in REQUIRED_JOINTS if name not in joints.names]
-    if absent:
+    if absent := [name for name in REQUIRED_JOINTS if name not in joints.names]:
         raise InputError(
             f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
         )

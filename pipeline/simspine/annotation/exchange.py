@@ -153,8 +153,7 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
 
 def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
     """Decisions that change the labels to those of a file. Images are matched by name, or by the end of their path."""
-    unknown = [name for name in images.names if name not in labels.names]
-    if unknown:
+    if unknown := [name for name in images.names if name not in labels.names]:
         raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")
     places = _frame_view_by_image(recording)
     matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
@@ -294,8 +293,7 @@ def advance_round(
     if not last.corrected:
         labels = labels_of(current, annotator)
         done = finished_frames(labels)
-        unfinished = [str(frame) for frame in last.frames if not done[frame]]
-        if unfinished:
+        if unfinished := [str(frame) for frame in last.frames if not done[frame]]:
             shown = names_text(unfinished, 12)
             say(f"round {number}: {len(unfinished)} of {len(last.frames)} frames are to be corrected: {shown}")
             return rounds

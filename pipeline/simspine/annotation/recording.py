@@ -139,7 +139,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     trials = [
         (path.parent.parent.name, path.stem)
         for path in sorted(folder.glob("*/keypoints/*.h5"))
-        if not path.stem.endswith("_people")
+        if not (path.stem.endswith("_people") and path.with_name(path.name.replace("_people.h5", ".h5")).is_file())
     ]
     person, name = choose_trial(trials, target.subject, target.trial, str(folder))
     paths = RunPaths(folder, person)
@@ -176,6 +176,7 @@ def _videos_of(folder: Path, target: Target, subject: str, trial: str) -> tuple[
     if not path.is_file():
         raise InputError(f"{path} does not exist. Name the configuration of the results, for their videos (--config).")
     config = read_config(path)
+    config.trials(subject, trial)  # both must exist
     videos = capture_of_config(config.subject(subject).trials[trial], subject, config).videos
     if not videos:
         raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")

@@ -95,8 +95,7 @@ class Session:
         self._scores: list[float] = []
         self.next_batch()
         if first:
-            beyond = [frame for frame in first if not 0 <= frame < recording.frames]
-            if beyond:
+            if beyond := [frame for frame in first if not 0 <= frame < recording.frames]:
                 raise InputError(f"no frame {beyond[0]}: {recording.name} has {recording.frames}, counted from 0.")
             chosen = list(dict.fromkeys(first))[: None if in_round else batch_size]
             reason = "round" if in_round else "named"

@@ -69,6 +69,14 @@ def _exclusive_annotator(recording, annotator: str):
     return hold_lock(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
 
 
+def _exclusive_rounds(recording):
+    """Context manager: one process draws frames and trains; all annotators of a recording share its rounds."""
+    from simspine.workflow.up_to_date import hold_lock
+
+    busy = f"another process draws frames of {recording.name}, or trains with them"
+    return hold_lock(recording.home / "rounds" / ".lock", busy, 0.0, "Wait for it.")
+
+
 annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Your name.")
 
 
@@ -117,7 +125,7 @@ def annotate_command(target, annotator, batch, again, training, **page):
         return
     while True:
         recording = open_target(target)
-        with _exclusive_annotator(recording, annotator):
+        with _exclusive_annotator(recording, annotator), _exclusive_rounds(recording):
             rounds = advance_round(recording, annotator, batch, hook=trains, say=say)
         if rounds == before or not open_frames(rounds):
             return
@@ -228,7 +236,7 @@ def round_command(target, annotator, size, training):
 
     trains = _training_hook(training)
     recording = open_target(target)
-    with _exclusive_annotator(recording, annotator):
+    with _exclusive_annotator(recording, annotator), _exclusive_rounds(recording):
         advance_round(recording, annotator, size, hook=trains, say=say)
 
 

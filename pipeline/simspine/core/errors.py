@@ -60,11 +60,11 @@ def without_formula(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def safe_file_name(name: str) -> str:
+def safe_file_name(name: str, most_bytes: int = _MAX_FILE_NAME_BYTES) -> str:
     """The name as part of a path that every system can store: characters that are not allowed become %XX.
 
     It is never a path itself. Ordinary names stay as they are, and different names stay different. Names that differ
-    in upper and lower case only: `require_distinct_files`.
+    in upper and lower case only: `require_distinct_files`. most_bytes: beyond which it is shortened.
     """
     text = _NOT_IN_FILE_NAMES.sub(
         lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass")), name
@@ -72,14 +72,14 @@ def safe_file_name(name: str) -> str:
     text = text or "%"
     if _DEVICE_NAMES.fullmatch(text):
         text = f"%{ord(text[0]):02X}{text[1:]}"
-    if len(text.encode()) > _MAX_FILE_NAME_BYTES:
-        text = f"{text[: _MAX_FILE_NAME_BYTES // 5]}%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if len(text.encode()) > most_bytes:
+        text = f"{text[: most_bytes // 5]}%{hashlib.sha256(text.encode()).hexdigest()[:16]}"
     return text
 
 
-def require_file_name(name: str) -> str:
+def require_file_name(name: str, most_bytes: int = _MAX_FILE_NAME_BYTES) -> str:
     """The name; raises where it is not its own `safe_file_name`."""
-    if safe_file_name(name) != name:
+    if safe_file_name(name, most_bytes) != name:
         raise InputError(f"{name!r:.100} cannot be the name of a file on every system; choose another.")
     return name
 

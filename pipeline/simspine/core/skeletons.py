@@ -398,8 +398,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     pairs = [_point_correspondence(row, f"{name}, line {number}") for number, row in wanted]
     for field in ("marker", "point"):
         values = [getattr(pair, field) for pair in pairs]
-        repeated = sorted({v for v in values if values.count(v) > 1})
-        if repeated:
+        if repeated := sorted({v for v in values if values.count(v) > 1}):
             raise InputError(f"{name}: {field} named twice: {', '.join(repeated)}.")
     if not pairs:
         raise InputError(f"{name}: no joint has a point.")

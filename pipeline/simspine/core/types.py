@@ -170,8 +170,7 @@ class _Named(Frozen):
         owner = type(self).__name__
         names = require_texts_in_one_line(f"{owner}.names", self.names)
         rate = require_finite_number(f"{owner}.rate", self.rate)
-        repeated = sorted(name for name, count in Counter(names).items() if count > 1)
-        if repeated:
+        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
             raise InputError(f"{owner}.names must be unique; repeated: {', '.join(repeated)}.")
         if rate <= 0:
             raise InputError(f"{owner}.rate is {rate}, expected a positive number of frames per second.")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # content and their SHA-256. It has no date, so equal data give an equal manifest.
 MANIFEST_FILE = "manifest.json"
 MANIFEST_SCHEMA = 2
+MOST_NAME_BYTES = 255  # of a whole file name: NAME_MAX of POSIX systems and NTFS
 HDF5_UNITS = {"markers": "m", "kinematics": "deg; m", "timestamps": "s", "simspine": "attribute units"}
 
 
@@ -86,7 +87,7 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
         for name in content["files"]:
-            _ = [require_file_name(part) for part in name.split("/")]
+            _ = [require_file_name(part, MOST_NAME_BYTES) for part in name.split("/")]
     check_version(schema, MANIFEST_SCHEMA, file)
     return content
 

@@ -98,8 +98,7 @@ def inverse_kinematics(
 
 def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
     """Raise for unknown names, nothing seen, and a rate above that of any camera, at which standard deviations fail."""
-    unknown = [name for name in markers.names if name not in body.marker_names]
-    if unknown:
+    if unknown := [name for name in markers.names if name not in body.marker_names]:
         where = f"{len(unknown)} of {len(markers.names)} markers do not exist in body {body.name!r}"
         has = f"It has {', '.join(body.marker_names) or 'none'}"
         raise InputError(f"{where}: {', '.join(unknown)}. {has}. Rename them, or leave them out (`fit_markers`).")

@@ -415,8 +415,7 @@ def _opencv_matrix(entry, where: str) -> np.ndarray:
 
 def _warn_turned(degrees: dict[str, float], path) -> None:
     """Warn of cameras whose images the calibrating program (Caliscope, Qualisys) displays rotated."""
-    turned = [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]
-    if turned:
+    if turned := [f"{name} by {angle % 360:g}°" for name, angle in degrees.items() if angle % 360]:
         found = f"images are shown turned ({', '.join(turned)}: rotation_count, viewrotation)"
         warn_assumed(f"{path}: {found}, but calibrated as taken. Use videos and 2D points that were not turned.")
 

@@ -277,8 +277,7 @@ def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
     """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected."""
     content = read_coco(Path(path))
     names = tuple(map(str, content["names"]))
-    several = repeated_names(content["file_name"].tolist())
-    if several:
+    if several := repeated_names(content["file_name"].tolist()):
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(content["keypoints"][..., 2:] > 0, content["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)

@@ -241,8 +241,7 @@ def _check_numbering(views: Sequence[dict[int, Path]], folders: Sequence[str | o
     numbers = {number for view in views for number in view}
     absent = max(numbers) - min(numbers) + 1 - len(numbers)
     for folder, view in zip(folders, views, strict=True):
-        lacking = [number for number in numbers if min(view) < number < max(view) and number not in view]
-        if lacking:
+        if lacking := [number for number in numbers if min(view) < number < max(view) and number not in view]:
             many = len(lacking) > _MOST_FILES_LACKING * (len(view) + len(lacking))
             named = shorten(frame_ranges(lacking), _LONGEST_LIST, placeholder=" …")
             text = f"{folder}: no file for {len(lacking)} frames of the other folders ({named}), taken to show nobody"

@@ -279,8 +279,7 @@ def write_mot(
     array([0.   , 0.017])
     """
     factor = np.where(motion.rotational, 180 / np.pi, 1.0)
-    unsolved = int(np.isnan(motion.values).any(1).sum())
-    if unsolved:
+    if unsolved := int(np.isnan(motion.values).any(1).sum()):
         warn_assumed(f"{path}: {unsolved} frames hold NaN; OpenSim's Storage and GUI read only up to the first.")
     filled = frame_ranges(inferred).replace("–", "-").replace(",", "")
     header = {_OWN_HEADER_KEY: "yes" if coupled_in_degrees else "no"} | ({"inferredFrames": filled} if filled else {})

@@ -172,8 +172,7 @@ def _is_row_of_axes(line: str) -> bool:
 
 def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
     missing = np.isnan(xyz).any(-1, keepdims=True)
-    incomplete = int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum())
-    if incomplete:
+    if incomplete := int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum()):
         warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
     return without_placeholders(np.where(missing, np.nan, xyz), path)
 

@@ -278,8 +278,7 @@ def check_synchronised(
     if resample:
         lengths = {len(places) for places in frames_at_rate(videos, resample)}
         lengths = lengths if max(lengths) - min(lengths) > TOLERATED_FRAMES else {min(lengths)}
-    uneven = [text for video in videos if resample is None and (text := describe_unevenness(video))]
-    if uneven:
+    if uneven := [text for video in videos if resample is None and (text := describe_unevenness(video))]:
         faults.append("; ".join(uneven))
     if lengths_agree and len(lengths) > 1:
         faults.append(f"their lengths differ ({min(lengths)} to {max(lengths)} frames)")

@@ -144,8 +144,7 @@ def _fit_networks(
 
 def _refuse_shared_images(sets: tuple[LabelledPeople, ...], tests: tuple[LabelledPeople, ...]) -> None:
     training = {file.resolve() for people in sets for file in people.files}
-    shared = [file for test in tests for file in test.files if file.resolve() in training]
-    if shared:
+    if shared := [file for test in tests for file in test.files if file.resolve() in training]:
         raise InputError(
             f"{len(shared)} images are learnt from and judged by, {shared[0]} first; use sets without overlap."
         )

@@ -63,8 +63,7 @@ def read_teacher(path: str | Path, size: SpineNetworkSize, names: tuple[str, ...
     """
     path = Path(path)
     teacher = _onnx_teacher(path) if path.suffix == ".onnx" else _own_teacher(path, size, device)
-    extra = [name for name in teacher.names if name not in names]
-    if extra:
+    if extra := [name for name in teacher.names if name not in names]:
         raise InputError(
             f"the teacher {path} has points that the student lacks: {', '.join(extra)}. Choose data.points."
         )

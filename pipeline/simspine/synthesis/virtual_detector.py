@@ -232,13 +232,7 @@ def simulate_detections(
             draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
         )
     xy = np.where(missing[..., None], np.nan, found.xy)
-    return Detected(
-        keypoints=found.with_(xy=xy),
-        exact=exact,
-        hidden=hidden,
-        outlier=outlier,
-        swapped=swapped,
-    )
+    return Detected(keypoints=found.with_(xy=xy), exact=exact, hidden=hidden, outlier=outlier, swapped=swapped)
 
 
 def _wandering_noise(draw: Stream, shape: tuple[int, ...], rate: float) -> np.ndarray:

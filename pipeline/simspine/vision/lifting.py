@@ -227,8 +227,7 @@ class PeopleLifter:
 
 def check_lifter_points(lifter: Lifter, given: Sequence[str], detector: str) -> None:
     """`InputError` where the lifter was trained with image points that the detector does not give."""
-    missing = [name for name in lifter.card.seen if name not in (*given, *lifter.card.optional)]
-    if missing:
+    if missing := [name for name in lifter.card.seen if name not in (*given, *lifter.card.optional)]:
         raise InputError(
             f"{lifter.path} was trained with image points that {detector} does not give: {names_text(missing, 4)}. "
             "Train a lifter for its points, or choose the detector."

@@ -20,7 +20,7 @@ from simspine.workflow.config_recordings import HumanCapture, SafeName, SharedSu
 
 RESERVED_NAMES = ("metadata", "export", "exchange", "validation", "report", "logs", "benchmarks",
             "manifests", "config.yaml", "report.html", "summary.json", "provenance.json", "manifest.json",
-            "quality.csv", "quality.json", "clinical.csv")  # fmt: skip
+            "quality.csv", "quality.json", "clinical.csv", "timings.json", "notice.txt")  # fmt: skip
 
 
 class FootContacts(Section):
@@ -108,8 +108,12 @@ class Config(Options):
         for trial in trials:
             if (other := owners.setdefault(trial.replace("/", "_").lower(), trial)) != trial:
                 raise ValueError(f"subjects: {other} and {trial} would have files of one name; rename one of them")
-        for name in self.report.events:
+        if self.detection.skeleton and not any(t.keypoints for p in self.subjects.values() for t in p.trials.values()):
+            raise ValueError("detection.skeleton is that of imported points; no trial has `keypoints`: leave it out")
+        for name, contacts in self.report.events.items():
             require_known("trial", (name,), trials, "report.events")
+            if not (contacts.right or contacts.left):
+                raise ValueError(f"report.events.{name}: no times; expected two or more of `right`, `left` or both")
         return self
 
     def _check_several_people(self) -> None:

@@ -65,8 +65,7 @@ class SkinTape(Section):
         views = list(dict.fromkeys(view for views in self.clicks.values() for view in views))
         if len(views) < 2:
             raise ValueError(f"the tape is clicked in {', '.join(views) or 'no view'}: click it in two views or more")
-        above = [number for number in self.clicks if number > self.dots]
-        if above:
+        if above := [number for number in self.clicks if number > self.dots]:
             raise ValueError(f"clicks of the tape: dot {above[0]} is clicked, but it has {self.dots} (`dots`)")
         hidden = [n for n, views in self.clicks.items() for rows in views.values() for _, x, _ in rows if x is None]
         if hidden:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import InputError, naming_content, printable
+from simspine.core.errors import InputError, names_text, naming_content, printable
 from simspine.dataset import recordings
 from simspine.dataset.recordings import HDF5_UNITS, MANIFEST_FILE, ManifestEntry, manifest_header
 from simspine.io.atomic import write_text
@@ -194,6 +194,11 @@ def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
     recordings.write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
+    made = {f"{file.parents[2].name}/{file.stem}" for file in results.glob("*/manifests/*/*.json")}
+    made |= {file.name for file in results.glob("*.h5")} - {path.name}
+    if left := sorted(made - {f"{subject}/{name}" for subject in whole.subjects for name in whole.trials(subject)}):
+        text = f"{results} still has files of {names_text(left, 12)}, which the configuration lacks"
+        warnings.warn(f"{text}. Remove those that are not to be kept or passed on.", stacklevel=2)
     return path
 
 

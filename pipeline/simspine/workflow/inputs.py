@@ -59,7 +59,7 @@ class CaptureSource:
         of_person = self.calibration.suffix.lower() == ".json" and self.person in json_or_empty(self.calibration)
         cameras = read_calibration(self.calibration, self.person if of_person else None)
         named = [one for view in self.keypoints for one in cameras if one.name == view.name.removesuffix("_json")]
-        return named if len(named) == len(self.keypoints) > 0 else cameras
+        return named if len({one.name for one in named}) == len(self.keypoints) > 0 else cameras
 
     def motion_capture(self) -> Markers | None:
         """The markers of motion capture; None without any."""

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from threadpoolctl import threadpool_limits
 
 from simspine import __version__
+from simspine.core.errors import naming_content
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
@@ -114,7 +115,8 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
         if contacts is None:
             return section
         events: ContactEvents = {side[0]: times for side, times in contacts if times}
-        cycles = cycle_picture(found, events, prefix)
+        with naming_content(f"report.events.{found.subject}/{found.trial}", "contacts of feet in this trial"):
+            cycles = cycle_picture(found, events, prefix)
         return replace(section, figures=(cycles, *section.figures))
 
 

@@ -316,8 +316,7 @@ def reason_not_done(path: Path, task: StageTask, stage: str) -> str | None:
     entry = read_task_manifest(path)
     if not entry:
         return "not made yet"
-    missing = [file for file in task.inputs if not file.exists()]
-    if missing:
+    if missing := [file for file in task.inputs if not file.exists()]:
         return f"{missing[0].name} is missing"
     return manifest_difference(entry, task.fingerprint(stage), task.outputs)
 
@@ -335,8 +334,7 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
         return f"{names[0]} changed" if names else "there are fewer inputs"
     if old != fingerprint:
         return "made by other code"
-    missing = [path.name for path in outputs if not path.exists()]
-    if missing:
+    if missing := [path.name for path in outputs if not path.exists()]:
         return f"{missing[0]} is missing"
     found = _file_checksums(outputs)
     if entry["outputs"] != found:

@@ -56,8 +56,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
     ids = [text for text in texts if text] or list(names.HUMAN36M_CAMERA_SIZES)
     if len(vector) != _PER_CAMERA * len(ids):
         raise InputError(f"{path}: <w0> holds {len(vector)} numbers; {len(ids)} cameras take {_PER_CAMERA * len(ids)}.")
-    unsized = [i for i in ids if i not in names.HUMAN36M_CAMERA_SIZES]
-    if unsized:
+    if unsized := [i for i in ids if i not in names.HUMAN36M_CAMERA_SIZES]:
         raise InputError(f"{path}: cameras {', '.join(unsized)} are not those of Human3.6M and have no image size.")
     extrinsic = vector[: -_INTRINSIC_NUMBERS * len(ids)].reshape(len(ids), len(_METADATA_SUBJECTS), _EXTRINSIC_NUMBERS)
     intrinsic = vector[-_INTRINSIC_NUMBERS * len(ids) :].reshape(len(ids), _INTRINSIC_NUMBERS)

@@ -144,8 +144,7 @@ def open_copy(root: str | Path, cameras: str | Path | None = None, lens: str | N
 def _layout_hint(root: Path) -> str:
     if not root.is_dir():
         return " It is a file; name the folder."
-    packed = sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern))
-    if packed:
+    if packed := sorted(path for pattern in ("*.tgz", "*/*.tgz") for path in root.glob(pattern)):
         return f" Archives are still packed ({packed[0].name}, …): unpack them, a folder for each subject."
     if any((root / name).is_dir() for name in ("MyPoseFeatures", "Videos")):
         return " This is the folder of one subject; name the one above it."
