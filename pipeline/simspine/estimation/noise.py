@@ -34,6 +34,9 @@ from simspine.estimation.person_solver import PersonFit, PersonProblem
 # {field of `NoiseLevels`: kinds of points}
 KINDS_OF_LEVEL = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,), "skin_sd": (ON_SKIN,)}
 BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
+# Largest factor on a marker's weight in its marker set, and inverse of the smallest. Points whose places are fitted
+# would otherwise take the weight of all others: over 100 for those of the head.
+MAX_WEIGHT_FACTOR = 4.0
 MIN_BODY_MISFIT_M = 0.001  # m: smallest misfit of any body
 
 
@@ -73,7 +76,10 @@ def _learnt_marker_noise(
         update[level] = float(max(MIN_BODY_MISFIT_M, used_sd * np.sqrt(variance)))
         each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
-    factors = {name: levels.weight_factors.get(name, 1.0) * factor for name, factor in change.items()}
+    factors = {
+        name: float(np.clip(levels.weight_factors.get(name, 1.0) * factor, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
+        for name, factor in change.items()
+    }
     return replace(levels, weight_factors=factors, **update)
 
 
