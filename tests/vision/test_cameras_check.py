@@ -95,8 +95,7 @@ def test_one_bad_camera_alone_is_named(name):
 
 @pytest.mark.parametrize("preset", ["exact", "finetuned"])
 def test_one_camera_whose_points_are_all_far_off_is_named_by_how_much(preset):
-    """Triangulation uses none of its points, and the others agree: without this finding, three cameras seem to be
-    all there is."""
+    """Triangulation uses none of its points, and the other cameras agree."""
     keypoints, true, _ = walk(preset, 1, SHORT)
     seen = in_view(keypoints, 1, keypoints.xy[:, 1] + [60.0, 300.0])
     found = check_cameras(seen, true, tolerated=TOLERATED_CAMERA_ERRORS)
