@@ -9,6 +9,7 @@ from small_project import dance, of_size, ring
 
 from simspine.anatomy.body import forward_kinematics
 from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
 from simspine.core.types import Camera, Keypoints
 from simspine.quality import assess
 from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
@@ -90,6 +91,38 @@ def test_one_bad_camera_alone_is_named(name):
     assert {finding.where for finding in assess.check_camera_images(found.checks, found.mixed_up)} == {true[2].name}
     good = {camera.name for camera in true} - {true[2].name}
     assert [set(check.judging_views) for check in found.checks] == [good - {check.camera} for check in found.checks]
+
+
+@pytest.mark.parametrize("preset", ["exact", "finetuned"])
+def test_one_camera_whose_points_are_all_far_off_is_named_by_how_much(preset):
+    """Triangulation uses none of its points, and the other cameras agree."""
+    keypoints, true, _ = walk(preset, 1, SHORT)
+    seen = in_view(keypoints, 1, keypoints.xy[:, 1] + [60.0, 300.0])
+    found = check_cameras(seen, true, tolerated=TOLERATED_CAMERA_ERRORS)
+    assert found.mixed_up == ()
+    assert [check.used_observations > 0.9 for check in found.checks] == [True, False, True, True]
+    (finding,) = assess.check_camera_images(found.checks, found.mixed_up)
+    assert (finding.code, finding.where) == ("camera_shift", true[1].name)
+    right, below = (int(px) for px in re.findall(r"(\d+) ±", finding.message))
+    assert "to the right" in finding.message
+    assert "below" in finding.message
+    np.testing.assert_allclose([right, below], [60, 300], atol=6)
+
+
+@pytest.mark.parametrize("view", [0, 1, 2])
+def test_of_three_cameras_the_shifted_one_is_named(view):
+    """In a ring of three, a shift to the side looks in part like images cropped alike, or like two exchanged."""
+    markers = walk("exact", 1, 40)[2]
+    rng, cameras = np.random.default_rng(3), ring(3)
+    xy = project_points(cameras, markers.xyz).swapaxes(0, 1)
+    xy = xy + rng.normal(0, 4.0, xy.shape)
+    xy[:, view] += [80.0, 0.0]
+    keypoints = Keypoints(markers.names, 50.0, xy, np.full(xy.shape[:3], 0.9))
+    found = check_cameras(keypoints, cameras, tolerated=TOLERATED_CAMERA_ERRORS)
+    findings = [f for f in assess.check_camera_images(found.checks, found.mixed_up) if f.code != "camera_late"]
+    assert {finding.where for finding in findings} == {cameras[view].name}
+    (right,) = re.findall(r"(\d+)(?: ± \d+ px to the right| and [+-]\d+ px)", findings[0].message)
+    assert int(right) == pytest.approx(80, abs=8)
 
 
 @pytest.mark.slow

@@ -146,6 +146,8 @@ MIX_UP_IMAGE_SHARE = 0.03  # of the longer image side: largest error of an obser
 MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
+MIN_AGREEING_VIEWS = 2.4  # of three cameras one of which is shifted, two agree, and it does with each of them in part
+MIN_SHIFT_AGREEMENT = 0.85  # if a single view is shifted: fewer agree if another one is, too
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
 FITTED_SHIFTS = {"cropped": 1, "shifted": 2}  # how often a mix-up fitted to the points must be clearly better
@@ -190,9 +192,10 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
     given = fit(keypoints, cameras)
+    least_agreement = max(MIN_MIX_UP_AGREEMENT, MIN_AGREEING_VIEWS / max(len(cameras), 1))
     found: list[tuple[float, MixUp]] = []
     for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(
-        keypoints, cameras, found, few_agree=given.of(range(len(cameras)))[0] < MIN_MIX_UP_AGREEMENT
+        keypoints, cameras, found, few_agree=given.of(range(len(cameras)))[0] < least_agreement
     ):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
@@ -206,14 +209,16 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         if len(cameras) > 2 or kind not in ("cropped", "scaled"):
             better |= error_after < MAX_REMAINING_ERROR_SHARE * error
         # If few of all observations agree, the view agrees with another one by chance.
-        better &= min(after, corrected.used.sum() / corrected.seen.sum()) > MIN_MIX_UP_AGREEMENT
+        single = (kind, len(views)) == ("shifted", 1)
+        least = MIN_SHIFT_AGREEMENT if single else MIN_MIX_UP_AGREEMENT
+        better &= min(after, corrected.used.sum() / corrected.seen.sum()) > least
         if better and corrected.used.sum() >= given.used.sum():
             shifts = _shifts_px(keypoints, undone) if kind == "shifted" else {}
             views = tuple(shifts) or views
             mix = MixUp(kind, tuple(cameras[view].name for view in views), given.of(views)[0], corrected.of(views)[0])
             mix = replace(mix, size_ratio=size_ratio, shift_px=tuple(shifts.values()))
             # What was fitted to the points must be clearly better.
-            found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
+            found.append((error_after / CLEAR_AGREEMENT_RATIO ** (FITTED_SHIFTS.get(kind, 0) - single), mix))
     found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
     return [mix for _, mix in found[:1]] + [mix for _, mix in found[1:] if mix.kind != "shifted"]
 
@@ -224,8 +229,8 @@ def _shifts_px(sample: Keypoints, undone: Keypoints) -> dict[int, tuple[float, .
     return {view: tuple(px[view].tolist()) for view in np.flatnonzero(np.hypot(*px.T) > MIX_UP_CLOSE_PX).tolist()}
 
 
-def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Keypoints:
-    """The points shifted, all images alike or with `shifts` of their own, so that lines of sight come closest.
+def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[int]) -> Keypoints:
+    """The points shifted so that lines of sight come closest. shift_of: index of each view's shift, -1: none.
 
     This also makes up for most of a change of size, which looks like another distance of the cameras.
     """
@@ -235,15 +240,16 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shifts: int) -> Key
     rows = evenly_spread(len(frames), CROP_POINTS)
     px = sample.xy[frames[rows], :, points[rows]]
 
-    def distances(shift: np.ndarray) -> np.ndarray:
-        shifted = px + shift.reshape(shifts, 2)
+    def distances(shifts: np.ndarray) -> np.ndarray:
+        shifted = px + np.append(shifts, [0, 0]).reshape(-1, 2)[shift_of]
         normal = [undistort_pixels(camera, shifted[:, view]) for view, camera in enumerate(cameras)]
         pairs = combinations(range(len(cameras)), 2)
         found = [epipolar_distances_px(cameras[a], cameras[b], normal[a], normal[b]) for a, b in pairs]
         return np.nan_to_num(np.concatenate(found))
 
-    fit = least_squares(distances, np.zeros(2 * shifts), loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
-    return sample.with_(xy=sample.xy + fit.x.reshape(shifts, 1, 2))
+    start = np.zeros(2 * max(shift_of) + 2)
+    fit = least_squares(distances, start, loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
+    return sample.with_(xy=sample.xy + np.append(fit.x, [0, 0]).reshape(-1, 2)[shift_of][:, None])
 
 
 @dataclass(frozen=True)
@@ -309,7 +315,8 @@ def _possible_mix_ups(
                 R, t = pose(cameras[view])
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
-    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras, 1), cameras, 1.0
+    every = tuple(range(len(cameras)))
+    yield "cropped", every, _uncropped(sample, cameras, [0] * len(every)), cameras, 1.0
     for pair in combinations(range(len(cameras)), 2):
         order = [pair[1 - pair.index(view)] if view in pair else view for view in range(len(cameras))]
         yield "exchanged", pair, select_views(sample, order), cameras, 1.0
@@ -317,8 +324,11 @@ def _possible_mix_ups(
         for step in (1, -1):  # of a ring of cameras, in another order
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
-    if len(cameras) > 2 and (min(found, key=lambda entry: entry[0])[1].kind != "cropped" if found else few_agree):
-        yield "shifted", tuple(range(len(cameras))), _uncropped(sample, cameras, len(cameras)), cameras, 1.0
+    if len(cameras) > 2 and (found or few_agree):
+        for view in every:
+            yield "shifted", (view,), _uncropped(sample, cameras, [-(other != view) for other in every]), cameras, 1.0
+        if not found or min(found, key=lambda entry: entry[0])[1].kind not in FITTED_SHIFTS:
+            yield "shifted", every, _uncropped(sample, cameras, list(every)), cameras, 1.0
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.

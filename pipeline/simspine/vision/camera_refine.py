@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.arrays import evenly_spread
+from simspine.core.arrays import evenly_spread, median_of_known
 from simspine.core.errors import InputError
+from simspine.core.geometry import project_one
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.vision.bundle_adjustment import (
     CAMERA_PARAMETER_NAMES,
@@ -30,6 +31,7 @@ REFINEMENT_LIMBS = (
 MAX_REFINEMENT_FRAMES = 150  # frames used: more add little, since detection errors last for many frames
 REFINEMENT_ROUNDS = 3  # each round selects the observations anew with its cameras
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
+START_SHIFT_SHARE = 0.03  # of the longer image side: triangulation uses no point with a larger error
 VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
 # Velocities before and after a frame differ at most by this share of their mean plus this many px per frame.
 STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = 1.0, 1.0
@@ -101,22 +103,26 @@ def refine_cameras(
     _check_refinement_input(keypoints, cameras, min_confidence)
     given, sample = list(cameras), sample_frames_seen(keypoints, min_confidence)
     before = _reprojection_errors_used(sample, given)
-    current, start = given, None
+    current, start = given, _turned_to_points(sample, given)
     for _ in range(REFINEMENT_ROUNDS):
         seen, xyz = used_observations(sample, current)
         refined = adjust_bundle(seen, given, xyz, prior=prior, start=start)
         current, start = refined.cameras, refined.parameter_change
     after = _reprojection_errors_used(sample, current)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
-    return Refined(
-        original_cameras=given,
-        prior=prior,
-        adjustment=refined,
-        seen=seen,
-        names=sample.points.names,
-        median_px=(m0, m1),
-        p90_px=(p0, p1),
-    )
+    return Refined(given, prior, refined, seen, sample.points.names, median_px=(m0, m1), p90_px=(p0, p1))
+
+
+def _turned_to_points(sample: "SampledFrames", cameras: Sequence[Camera]) -> np.ndarray:
+    """Changes (views, parameters) to start from: cameras turned to where most of their points lie, if that is far off.
+    From the given pose, the adjustment would take all points of such a camera for outliers."""
+    change, xyz = np.zeros((len(cameras), len(CAMERA_PARAMETER_NAMES))), sample.triangulated(cameras)[0].xyz
+    for view, camera in enumerate(cameras):
+        off = sample.points.xy[:, view] - project_one(camera, xyz)
+        right, down = median_of_known(off.reshape(-1, 2).T)
+        if np.hypot(right, down) > START_SHIFT_SHARE * max(camera.size):
+            change[view, :2] = -down / camera.K[1, 1], right / camera.K[0, 0]
+    return change
 
 
 class SampledFrames(NamedTuple):
