@@ -210,8 +210,8 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             better |= error_after < MAX_REMAINING_ERROR_SHARE * error
         # If few of all observations agree, the view agrees with another one by chance.
         single = (kind, len(views)) == ("shifted", 1)
-        least = MIN_SHIFT_AGREEMENT if single else MIN_MIX_UP_AGREEMENT
-        better &= min(after, corrected.used.sum() / corrected.seen.sum()) > least
+        agreement = min(after, corrected.used.sum() / corrected.seen.sum())
+        better &= agreement > (MIN_SHIFT_AGREEMENT if single else MIN_MIX_UP_AGREEMENT)
         if better and corrected.used.sum() >= given.used.sum():
             shifts = _shifts_px(keypoints, undone) if kind == "shifted" else {}
             views = tuple(shifts) or views

@@ -57,12 +57,10 @@ def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) 
         body = epipolar_distances_px(*pair, rays[:, a, others], rays[:, b, others])
         calibration = np.nanmedian(body) if np.isfinite(body).any() else 0.0
         step = np.linalg.norm(np.diff(seen.xy[:, a, dots], axis=1), axis=-1)
-        distances = {
-            shift: _median_or_infinite(
-                epipolar_distances_px(*pair, *_dots_with_shift(rays[:, a, dots], rays[:, b, dots], shift)) - calibration
-            )
-            for shift in (0, *DOT_NUMBER_SHIFTS)
-        }
+        distances = {}  # infinite where no dot is seen in both views
+        for shift in (0, *DOT_NUMBER_SHIFTS):
+            off = epipolar_distances_px(*pair, *_dots_with_shift(rays[:, a, dots], rays[:, b, dots], shift))
+            distances[shift] = float(np.nan_to_num(median_of_known(np.abs(off - calibration).ravel()), nan=np.inf))
         best = min(distances, key=lambda shift: distances[shift])
         if (
             best
@@ -80,11 +78,6 @@ def check_views_of_tape(seen: Keypoints, cameras: Sequence[Camera], tape: Tape) 
 def _dots_with_shift(a: np.ndarray, b: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
     """Dots (frames, dots, 2) of a with those of b whose numbers are `shift` higher."""
     return (a[:, : a.shape[1] - shift], b[:, shift:]) if shift >= 0 else (a[:, -shift:], b[:, :shift])
-
-
-def _median_or_infinite(distances: np.ndarray) -> float:
-    """Median of absolute distances; infinite where no dot is seen in both views."""
-    return float(np.nanmedian(np.abs(distances))) if np.isfinite(distances).any() else np.inf
 
 
 def _check_spacing(dots: Keypoints, cameras: Sequence[Camera], tape: Tape) -> None:
