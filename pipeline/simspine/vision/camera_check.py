@@ -147,10 +147,15 @@ MIN_MIX_UP_GAIN, MAX_REMAINING_ERROR_SHARE = 0.3, 0.4
 MIX_UP_CLOSE_PX = 5.0  # views with smaller errors are not mixed up
 MIN_MIX_UP_AGREEMENT = 0.6  # least share of the observations that agree once the mix-up is undone
 MIN_AGREEING_VIEWS = 2.4  # of three cameras one of which is shifted, two agree, and it does with each of them in part
-MIN_SHIFT_AGREEMENT = 0.85  # if a single view is shifted: fewer agree if another one is, too
+ONE_SHIFTED = "shifted alone"  # one view: fewer observations agree if another one is shifted, too
+MIN_AGREEMENT = {ONE_SHIFTED: 0.85}
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
-FITTED_SHIFTS = {"cropped": 1, "shifted": 2}  # how often a mix-up fitted to the points must be clearly better
+FITTED_SHIFTS = {
+    "cropped": 1,
+    "shifted": 2,
+    ONE_SHIFTED: 1,
+}  # how often a mix-up fitted to the points must be clearly better
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
@@ -192,10 +197,9 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
     given = fit(keypoints, cameras)
-    least_agreement = max(MIN_MIX_UP_AGREEMENT, MIN_AGREEING_VIEWS / max(len(cameras), 1))
     found: list[tuple[float, MixUp]] = []
     for kind, views, undone, seen_by, size_ratio in _possible_mix_ups(
-        keypoints, cameras, found, few_agree=given.of(range(len(cameras)))[0] < least_agreement
+        keypoints, cameras, found, agreement=given.of(range(len(cameras)))[0]
     ):
         before, error = given.of(views)
         if given.seen[:, views].sum() < MIN_MIX_UP_OBSERVATIONS or (
@@ -209,16 +213,14 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         if len(cameras) > 2 or kind not in ("cropped", "scaled"):
             better |= error_after < MAX_REMAINING_ERROR_SHARE * error
         # If few of all observations agree, the view agrees with another one by chance.
-        single = (kind, len(views)) == ("shifted", 1)
-        agreement = min(after, corrected.used.sum() / corrected.seen.sum())
-        better &= agreement > (MIN_SHIFT_AGREEMENT if single else MIN_MIX_UP_AGREEMENT)
+        better &= min(after, corrected.of(range(len(cameras)))[0]) > MIN_AGREEMENT.get(kind, MIN_MIX_UP_AGREEMENT)
         if better and corrected.used.sum() >= given.used.sum():
-            shifts = _shifts_px(keypoints, undone) if kind == "shifted" else {}
+            shifts = _shifts_px(keypoints, undone) if kind in ("shifted", ONE_SHIFTED) else {}
             views = tuple(shifts) or views
             mix = MixUp(kind, tuple(cameras[view].name for view in views), given.of(views)[0], corrected.of(views)[0])
-            mix = replace(mix, size_ratio=size_ratio, shift_px=tuple(shifts.values()))
+            mix = replace(mix, kind=kind.removesuffix(" alone"), size_ratio=size_ratio, shift_px=tuple(shifts.values()))
             # What was fitted to the points must be clearly better.
-            found.append((error_after / CLEAR_AGREEMENT_RATIO ** (FITTED_SHIFTS.get(kind, 0) - single), mix))
+            found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
     found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
     return [mix for _, mix in found[:1]] + [mix for _, mix in found[1:] if mix.kind != "shifted"]
 
@@ -293,7 +295,7 @@ _POINTS_AS_MEANT = (  # kind of mix-up; place in the camera's image, px, of a po
 
 
 def _possible_mix_ups(
-    sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]], few_agree: bool
+    sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]], agreement: float
 ) -> Iterator[tuple[str, tuple[int, ...], Keypoints, Sequence[Camera], float]]:
     """Each possible mix-up: kind, views concerned, keypoints and cameras with the mix-up undone, ratio of sizes."""
     for views in [(view,) for view in range(len(cameras))] + [tuple(range(len(cameras)))]:
@@ -315,8 +317,7 @@ def _possible_mix_ups(
                 R, t = pose(cameras[view])
                 meant[view] = cameras[view].with_(R=R, t=t)
             yield kind, views, sample, meant, 1.0
-    every = tuple(range(len(cameras)))
-    yield "cropped", every, _uncropped(sample, cameras, [0] * len(every)), cameras, 1.0
+    yield "cropped", tuple(range(len(cameras))), _uncropped(sample, cameras, [0] * len(cameras)), cameras, 1.0
     for pair in combinations(range(len(cameras)), 2):
         order = [pair[1 - pair.index(view)] if view in pair else view for view in range(len(cameras))]
         yield "exchanged", pair, select_views(sample, order), cameras, 1.0
@@ -324,11 +325,18 @@ def _possible_mix_ups(
         for step in (1, -1):  # of a ring of cameras, in another order
             order = [(first + step * view) % len(cameras) for view in range(len(cameras))]
             yield "order", tuple(np.argsort(order).tolist()), select_views(sample, order), cameras, 1.0
-    if len(cameras) > 2 and (found or few_agree):
-        for view in every:
-            yield "shifted", (view,), _uncropped(sample, cameras, [-(other != view) for other in every]), cameras, 1.0
-        if not found or min(found, key=lambda entry: entry[0])[1].kind not in FITTED_SHIFTS:
-            yield "shifted", every, _uncropped(sample, cameras, list(every)), cameras, 1.0
+    if len(cameras) > 2 and (found or agreement < max(MIN_MIX_UP_AGREEMENT, MIN_AGREEING_VIEWS / len(cameras))):
+        yield from _possible_shifts(sample, cameras, found)
+
+
+def _possible_shifts(sample: Keypoints, cameras: Sequence[Camera], found: Sequence[tuple[float, MixUp]]):
+    """As `_possible_mix_ups`: each view alone, then all, if the best mix-up is not fitted to the points, too."""
+    every = tuple(range(len(cameras)))
+    for view in every:
+        alone = [-(other != view) for other in every]
+        yield ONE_SHIFTED, (view,), _uncropped(sample, cameras, alone), cameras, 1.0
+    if not found or min(found, key=lambda entry: entry[0])[1].kind not in FITTED_SHIFTS:
+        yield "shifted", every, _uncropped(sample, cameras, list(every)), cameras, 1.0
 
 
 # Wide enough for an inexact calibration of this set-up; a camera that was moved reaches the limits.
@@ -416,7 +424,7 @@ def check_cameras(
     """
     if mixed := find_mix_ups(keypoints, cameras, min_confidence):
         return CameraChecks((), tuple(mixed), None)
-    refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence)
+    refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence, start_turned=True)
     report = sample_frames_seen(keypoints, min_confidence).triangulated(cameras)[1]
     images = ImageErrors(refined)
     agreeing = _agreeing_views(images, len(cameras), tolerated or {})

@@ -72,7 +72,11 @@ class Refined:
 
 @threadpool_limits.wrap(limits=1, user_api="blas")  # bits do not depend on BLAS's threads
 def refine_cameras(
-    keypoints: Keypoints, cameras: Sequence[Camera], prior: CameraPrior | None = None, min_confidence: float = 0.3
+    keypoints: Keypoints,
+    cameras: Sequence[Camera],
+    prior: CameraPrior | None = None,
+    min_confidence: float = 0.3,
+    start_turned: bool = False,
 ) -> Refined:
     """The most probable cameras, given keypoints of a person and the calibration as a prior.
 
@@ -89,6 +93,9 @@ def refine_cameras(
         Standard deviations of the calibration's errors.
     min_confidence : float
         Detected points below it are not used.
+    start_turned : bool
+        Start with cameras turned to their points, where these lie far off: to judge cameras, since the result is a
+        compromise with the calibration.
 
     Returns
     -------
@@ -103,14 +110,15 @@ def refine_cameras(
     _check_refinement_input(keypoints, cameras, min_confidence)
     given, sample = list(cameras), sample_frames_seen(keypoints, min_confidence)
     before = _reprojection_errors_used(sample, given)
-    current, start = given, _turned_to_points(sample, given)
+    current, start = given, _turned_to_points(sample, given) if start_turned else None
     for _ in range(REFINEMENT_ROUNDS):
         seen, xyz = used_observations(sample, current)
         refined = adjust_bundle(seen, given, xyz, prior=prior, start=start)
         current, start = refined.cameras, refined.parameter_change
     after = _reprojection_errors_used(sample, current)
     (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
-    return Refined(given, prior, refined, seen, sample.points.names, median_px=(m0, m1), p90_px=(p0, p1))
+    names = sample.points.names
+    return Refined(given, prior, refined, seen=seen, names=names, median_px=(m0, m1), p90_px=(p0, p1))
 
 
 def _turned_to_points(sample: "SampledFrames", cameras: Sequence[Camera]) -> np.ndarray:
