@@ -93,6 +93,7 @@ def test_stages_by_hand_and_a_trial_that_had_cameras(copied, files):
     settings = copied.settings
     settings["subjects"]["S01"]["trials"]["bow"] = {"markers": str(files[1])}
     settings["body"] = settings["body"] | {"markers": SET}
+    del settings["detection"]["skeleton"]  # that of the keypoints
     settings["subjects"]["S01"]["height"] = 1.4
     copied.write(settings)
     copied.run(*STAGES)

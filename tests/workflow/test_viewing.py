@@ -102,7 +102,8 @@ def test_overlay_without_videos_is_drawn_on_a_plain_ground(finished, tmp_path):
 
 
 def test_overlay_of_a_trial_that_no_camera_saw_is_refused(copied, tmp_path):
-    copied.change(subjects={"S01": {"trials": {"bow": {"markers": str(copied.results / "S01/markers/bow.trc")}}}})
+    markers = {"markers": str(copied.results / "S01/markers/bow.trc")}
+    copied.change(subjects={"S01": {"trials": {"bow": markers}}}, detection={"detector": "import"})
     for place in ("keypoints", "points"):
         shutil.rmtree(copied.results / "S01" / place)
     done = run("overlay", "--config", copied.file, "--out", tmp_path / "overlay.mp4", "--quiet")
