@@ -47,10 +47,10 @@ def test_the_last_decision_about_a_point_counts_and_others_stay():
 
 
 @pytest.mark.parametrize(
-    ("frame", "view", "point", "told"), [(2, 0, "a", "no frame 2"), (0, -1, "a", "2 views"), (0, 0, "aa", "'a'")]
+    ("frame", "view", "point", "message"), [(2, 0, "a", "no frame 2"), (0, -1, "a", "2 views"), (0, 0, "aa", "'a'")]
 )
-def test_a_decision_about_nothing_is_refused(frame, view, point, told):
-    with pytest.raises(InputError, match=told):
+def test_a_decision_about_nothing_is_refused(frame, view, point, message):
+    with pytest.raises(InputError, match=message):
         apply_edits(labels(), [Edit(frame, view, point, 1.0, 1.0, Visibility.SEEN, PointStatus.CORRECTED)])
 
 

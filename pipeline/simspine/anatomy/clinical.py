@@ -37,7 +37,8 @@ class PublishedAdults:
 
 
 _PUBLISHED = json.loads(Path(__file__).with_name("published_adults.json").read_text(encoding="utf-8"))
-PUBLISHED_ADULTS = {name: PublishedAdults(**entry) for name, entry in _PUBLISHED["parameters"].items()}
+_OF_LIMBS = {f"{name}_{side}": entry for name, entry in _PUBLISHED["limbs"].items() for side in "rl"}
+PUBLISHED_ADULTS = {name: PublishedAdults(**entry) for name, entry in (_PUBLISHED["parameters"] | _OF_LIMBS).items()}
 CURVATURE_OF_ADULTS = {name: PublishedAdults(**entry) for name, entry in _PUBLISHED["curvature"].items()}  # lla, tka
 
 

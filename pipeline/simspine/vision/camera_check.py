@@ -151,11 +151,8 @@ ONE_SHIFTED = "shifted alone"  # one view: fewer observations agree if another o
 MIN_AGREEMENT = {ONE_SHIFTED: 0.85}
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
-FITTED_SHIFTS = {
-    "cropped": 1,
-    "shifted": 2,
-    ONE_SHIFTED: 1,
-}  # how often a mix-up fitted to the points must be clearly better
+# How often a mix-up fitted to the points must be clearly better
+FITTED_SHIFTS = {"cropped": 1, "shifted": 2, ONE_SHIFTED: 1}
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
 
 
