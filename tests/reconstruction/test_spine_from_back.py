@@ -10,8 +10,10 @@ from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.anatomy.recipes import build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, scale_body
 from simspine.core.errors import InputError
-from simspine.core.types import Motion
+from simspine.core.types import Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
+from simspine.estimation.options import KinematicsOptions
+from simspine.estimation.solve_trial import read_spine, solve_kinematics
 
 SIZE = 0.9
 DOTS = Tape(40, 0.01, "C7", "S1", {}).names
@@ -93,6 +95,23 @@ def test_depth_is_not_measured_and_said_to_be_unsure(body):
     sd = np.sqrt(np.array([centres.covariance[0, centres.index(level)][0, 0] for level in ("T6", "L3")]))
     assert (sd >= read_skin_table().person_depth_sd).all()
     assert (sd < 0.02).all()
+
+
+def test_depth_under_a_tape_is_unsure_also_where_limbs_are_measured(body):
+    """A tape behind a person of thicker skin: limbs do not show where the spine is, and nothing says they do."""
+    limbs = ("LHip", "RHip", "LShoulder", "RShoulder", "LKnee", "RKnee", "LElbow", "RElbow")
+    names = (*limbs, *DOTS)
+    truth = forward_kinematics(body.body, posture(body))
+    xyz = np.repeat(truth.select(names).xyz, 3, axis=0)
+    thicker = 0.012
+    xyz[:, len(limbs) :, 0] -= thicker  # the person faces x
+    markers = Markers(names, 30.0, xyz, "y_up", origin=(Origin.DETECTED,) * len(names))
+    spine = read_spine(body, solve_kinematics(body, markers, "centres", KinematicsOptions()))
+    level = spine.centres.index("T6")
+    off = abs(spine.centres.xyz[1, level, 0] - truth.select(["T6_virtual"]).xyz[0, 0, 0])
+    sd = spine.centres.covariance[1, level, 0, 0] ** 0.5
+    assert 0.005 < off < 1.645 * sd
+    assert read_skin_table().person_depth_sd <= sd < 0.02
 
 
 def test_depth_does_not_grow_with_the_person():

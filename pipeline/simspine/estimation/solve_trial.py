@@ -21,7 +21,7 @@ from simspine.anatomy.vertebrae import (
     spine_kinematics,
 )
 from simspine.core.errors import require_known
-from simspine.core.skeletons import is_skin_marker
+from simspine.core.skeletons import is_skin_marker, is_tape_dot
 from simspine.core.types import Forced, Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -192,7 +192,7 @@ def solve_kinematics(
                 sacral_tilt_sd=sized.sacral_tilt_sd,
                 measures=clinical,
             )
-            | _spine_place_covariances(sized, z, blocks, markers=indices, depth_sd=_common_depth_sd(markers))
+            | _spine_place_covariances(sized, z, blocks, markers=indices, depth_sd=_common_depth_sd(sized, markers))
         ),
     )
 
@@ -231,15 +231,17 @@ def _spine_place_covariances(
     return place_covariance(body, z, blocks, vertebrae=sized.vertebrae, markers=markers, own=own)
 
 
-def _common_depth_sd(markers: Markers) -> float:
-    """m: standard deviation of the depth that all vertebrae of a person share; 0 if not only skin markers are measured.
+def _common_depth_sd(sized: SizedBody, markers: Markers) -> float:
+    """m: standard deviation of the depth that all vertebrae of a person share; 0 if the fit to the person estimates it.
 
-    Markers on the skin of the back do not show how deep the spine lies. If that depth were estimated, it would absorb
-    other misfits, such as that of the trunk's length. So it is not estimated; its variance is added to that of the
-    places instead (a consider parameter: Schmidt 1966, Adv Control Syst 3:293).
+    Markers on the skin of the back alone do not show how deep the spine lies, and places of a tape's dots are not
+    fitted. If that depth were estimated, it would absorb other misfits, such as that of the trunk's length. So its
+    variance is added to that of the places (a consider parameter: Schmidt 1966, Adv Control Syst 3:293).
     """
     measured = set(markers.names) - set(markers.names_of(Origin.INFERRED))
-    return read_skin_table().person_depth_sd if measured == set(is_skin_marker(measured)) else 0.0
+    on_skin = set(is_skin_marker(measured))
+    fitted = sized.person is not None and on_skin != measured and not is_tape_dot(measured)
+    return 0.0 if fitted or not on_skin else read_skin_table().person_depth_sd
 
 
 def read_spine(sized: SizedBody, result: Result, spine_markers: Mapping[str, str] | None = None) -> SpineKinematics:
