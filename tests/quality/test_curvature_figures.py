@@ -34,8 +34,16 @@ def test_no_interval_is_narrower_than_the_errors_in_real_people():
             angles = {name: (VALUES, np.full(4, np.radians(sd)))}
             (found,) = curvature_figures(angles, KEPT, {name: False})
             assert (found.sd, found.decided_by) == (pytest.approx(max(sd, error)), "partly measured")
-    (sure,) = curvature_figures({"tka": (VALUES, np.full(4, np.radians(5.0)))}, KEPT, {"tka": False})
-    assert sure.range_sd == pytest.approx(np.sqrt(2 * (5.0**2 - 2 * 3.0**2)))  # 3° each of both endplates cancel
+
+
+def test_a_range_is_as_sure_as_the_changes():
+    """Of the frames with the least and the greatest value; what is unknown in all frames alike changes no range."""
+    changes = {"lla": np.radians([2.0, 9.0, 4.0, 90.0])}
+    (found,) = curvature_figures({"lla": (VALUES, DEVIATION)}, KEPT, {"lla": False}, changes=changes)
+    assert found.range_sd == pytest.approx(np.hypot(2.0, 4.0))
+    assert found.sd == pytest.approx(9.0)
+    (alone,) = curvature_figures({"lla": (VALUES, DEVIATION)}, KEPT, {"lla": False})
+    assert alone.range_sd == pytest.approx(np.hypot(8.5, 9.5))
 
 
 def test_an_angle_is_partly_measured_at_best_and_the_models_own_has_no_deviation():

@@ -176,8 +176,7 @@ class ClinicalFigure:
     standard deviation, None where there is none or the model gives the value. known_share: share of frames with a
     value. decided_by: what decided the figure, in words. range_sd: standard deviation of the range (maximum − minimum),
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
-    which cancels. Other lasting errors cancel as well, so it is an upper bound. share: share of the figure that the
-    data decided, 0…1; NaN = not known, or set by the model.
+    which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model.
     """
 
     name: str
@@ -279,7 +278,8 @@ def _clinical_figure(
     kinds = {fact.kind for fact in clinical.forced.get(name, ())}
     deviation = None if kinds - {ForcedKind.SUM} else clinical.sd(name)
     scaled = None if deviation is None else factor * deviation
-    statistics = angle_statistics(factor * clinical.of(name), scaled, kept, constant_sd=factor * constant_sd)
+    changing = None if scaled is None else np.sqrt(np.maximum(scaled**2 - (factor * constant_sd) ** 2, 0.0))
+    statistics = angle_statistics(factor * clinical.of(name), scaled, kept, changing)
     forced = "" if kinds == {ForcedKind.SUM} and np.isfinite(share) else _set_by_model(kinds)
     sd, mean = statistics["sd"], statistics["mean"]
     if sd is not None and name in PUBLISHED_ADULTS:
@@ -290,12 +290,15 @@ def _clinical_figure(
 
 
 def angle_statistics(
-    values: np.ndarray, deviation: np.ndarray | None, kept: np.ndarray, constant_sd: float = 0.0
+    values: np.ndarray,
+    deviation: np.ndarray | None,
+    kept: np.ndarray,
+    change_deviation: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """{field of `ClinicalFigure`: statistic} over the kept frames; values, deviation, kept: (frames,).
 
-    constant_sd: standard deviation of the errors that are the same in all frames. Frames without a deviation are left
-    out where others have one: there an angle is undefined, such as the plane of an arm that hangs.
+    change_deviation: (frames,), without the errors that all frames share; by default `deviation`. Frames without a
+    deviation are left out where others have one: there an angle is undefined, such as the plane of an arm that hangs.
     """
     used = kept & np.isfinite(values)
     if deviation is not None and np.isfinite(deviation[used]).any():
@@ -304,7 +307,8 @@ def angle_statistics(
     if not known.size:
         return dict.fromkeys(("mean", "sd", "minimum", "maximum", "range_sd")) | {"known_share": 0.0}
     spread = np.full(known.shape, np.nan) if deviation is None else deviation[used]
-    ends = np.sqrt(np.maximum(spread[[known.argmin(), known.argmax()]] ** 2 - constant_sd**2, 0.0))
+    changing = spread if change_deviation is None else change_deviation[used]
+    ends = changing[[known.argmin(), known.argmax()]]
     return {
         "mean": float(known.mean()),
         "sd": float(np.nanmedian(spread)) if np.isfinite(spread).any() else None,
@@ -340,19 +344,19 @@ def curvature_figures(
     kept: np.ndarray,
     forced: Mapping[str, bool],
     estimated: bool = False,
-    sacral_tilt_sd: float = 0.0,
+    changes: Mapping[str, np.ndarray | None] | None = None,
 ) -> tuple[ClinicalFigure, ...]:
     """A figure of 'lla' and 'tka', where given. angles: {name: (values, standard deviation)}, (frames,) rad.
 
-    kept: (frames,) bool. forced: {name: whether the model sets it}. estimated, sacral_tilt_sd: as of
-    `clinical_figures`.
+    kept: (frames,) bool. forced: {name: whether the model sets it}. estimated: as of `clinical_figures`. changes:
+    {name: standard deviation of the differences to the mean, (frames,) rad}, by default that of the values.
     """
     figures = []
     for name in (name for name in LABELS if name in angles):
         values, deviation = angles[name]
         known = None if deviation is None or forced[name] else np.degrees(deviation)
-        endplate_sd = float(np.degrees(curvature_sd_of_people(name, sacral_tilt_sd)))
-        statistics = angle_statistics(np.degrees(values), known, kept, constant_sd=endplate_sd)
+        change = None if known is None else (changes or {}).get(name)
+        statistics = angle_statistics(np.degrees(values), known, kept, None if change is None else np.degrees(change))
         statistics["sd"] = stated_sd(name, statistics["sd"])
         share = share_of_curvature(name, statistics["sd"])
         decided_by = str(observability_word(share, forced[name], estimated=estimated))

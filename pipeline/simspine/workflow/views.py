@@ -96,7 +96,9 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
     estimated = bool(estimated_of_spine(entry.fitted, entry.fitted_origin))
     forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
-    figures = curvature_figures(angles, ~is_rejected(entry.status, entry.markers.frames), forced, estimated)
+    changes = {key: getattr(entry, f"{key}_change_sd") for key in angles}
+    kept = ~is_rejected(entry.status, entry.markers.frames)
+    figures = curvature_figures(angles, kept, forced, estimated, changes)
     return Scene(
         name=" · ".join(chosen), spine=chain_of_body(entry.markers), points=None, poses=poses, bones=bones,
         segments=segments, cameras=tuple(cameras), status=entry.status, reasons=entry.reasons,
