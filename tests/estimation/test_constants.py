@@ -32,7 +32,7 @@ NUMERICAL = {
     },
     "noise": {
         *("SMOOTHING_DEGREE", "MAX_POSTURES", "MIN_POSTURES_PER_TRIAL", "MAX_POSTURES_PER_TRIAL"),
-        *("MIN_MARKERS_PER_POSTURE", "MAX_THIGH_TILT_RAD", "MAX_TRUNK_TILT_RAD"),
+        *("MAX_THIGH_TILT_RAD", "MAX_TRUNK_TILT_RAD"),
     },
     "path_basis": {"GAUSS_POINTS", "BASES_KEPT", "FIT_SMOOTHNESS"},
     "person": {"SAME_PLACE_M"},

@@ -27,13 +27,16 @@ from simspine.estimation.observations import (
     observation_weights,
 )
 from simspine.estimation.person_solver import PersonFit, PersonProblem
+from simspine.estimation.result import Solver
 
 # Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
 # their posterior; its prior is log-normal about the configured value (Dempster, Laird & Rubin 1977).
 
 # {field of `NoiseLevels`: kinds of points}
 KINDS_OF_LEVEL = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,), "skin_sd": (ON_SKIN,)}
-BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
+SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
+# s: three frames close together, whose smoothing windows do not overlap, show how long errors last.
+BURST_TIMES_S = (0.0, SMOOTHING_WINDOW_S, 3 * SMOOTHING_WINDOW_S)
 # Largest factor on a marker's weight in its marker set, and inverse of the smallest. Points whose places are fitted
 # would otherwise take the weight of all others: over 100 for those of the head.
 MAX_WEIGHT_FACTOR = 4.0
@@ -123,8 +126,6 @@ def lasting_error_share(
 
 # Smoothing by polynomials over a window removes errors that change from frame to frame (Savitzky & Golay 1964).
 
-SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
-
 
 def smooth_positions(markers: Markers) -> Markers:
     """Smoothed positions. They stay as they are where the window reaches over a gap or over an end of the trial."""
@@ -201,7 +202,6 @@ def add_white_noise(
 
 MAX_POSTURES = 150  # of all trials together
 MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL = 6, 60
-MIN_MARKERS_PER_POSTURE = 3
 MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # against the vertical, in standing
 UPRIGHT_POINTS = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
 FrameCheck = Callable[[Markers], np.ndarray]  # (frames,) bool: left and right, or head and feet, are exchanged
@@ -231,7 +231,7 @@ def sampled_recordings(
     usable, recordings = [], []
     for trial in (_with_all_names(trial, origins) for trial in fitted):
         measured = (observation_weights(trial, weights, levels) > 0) & trial.present
-        usable.append((trial, np.flatnonzero(measured.sum(1) >= MIN_MARKERS_PER_POSTURE)))
+        usable.append((trial, np.flatnonzero(measured.sum(1) >= Solver.min_markers)))
     sound = [(trial, frames[~exchanged(trial)[frames]]) for trial, frames in usable]
     chosen = [pair for pair in sound if pair[1].size] or [pair for pair in usable if pair[1].size]
     for trial, frames in chosen:

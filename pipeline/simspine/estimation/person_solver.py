@@ -119,7 +119,7 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
 
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
     errors, first = problem.errors, problem.observations[0].markers
-    parts = [usable_observations(problem.body, obs.markers, obs.weights, 3) for obs in problem.observations]
+    parts = [usable_observations(problem.body, obs.markers, obs.weights) for obs in problem.observations]
     body_tree = parts[0][0]
     places = [{first.index(name): 1.0} for name in problem.points_with_unknown_place]
     tree = tree_with_marker_offsets(add_variations(body_tree, problem.variations), places)
