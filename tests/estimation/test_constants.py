@@ -50,7 +50,6 @@ NUMERICAL = {
         *("START_KNOT_SPACING_S", "ROUGH_START_COST_SHARE"),
     },
     "uncertainty": {"FRAMES_INVERTED_TOGETHER", "SPINE_DIFFERENCE_STEP", "AXES_DIFFERENCE_STEP_RAD"},
-    "priors": {"MIN_VARIANCE_SHARE"},
 }
 # Constants whose value or source the page has in a sentence, or the recipe has.
 IN_SENTENCES = {

@@ -422,20 +422,19 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
 
 
 LOG_VARIANCE_FACTOR = np.e  # factor of a standard deviation that is one standard deviation of its logarithm
-MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
 
 
-def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
+def likeliest_variance(
+    mean_square: float | np.ndarray, count: float | np.ndarray, assumed: float | np.ndarray
+) -> np.ndarray:
     """The likeliest variance of `count` normal numbers of this mean square: empirical Bayes with a weak prior.
 
-    The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`.
+    The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`. The
+    posterior's maximum is at Wright's ω(x), which solves ω + ln ω = x (Corless & Jeffrey 2002).
     """
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+    from scipy.special import wrightomega  # here, since every stage would load it, and one needs it
 
-    def slope(log: float) -> float:
-        pull = (log - np.log(assumed)) / (2 * np.log(LOG_VARIANCE_FACTOR) ** 2)
-        return count * (1 - mean_square / np.exp(log)) + pull
-
-    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
-    low, high = low - 1e-9, high + 1e-9
-    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
+    least = np.finfo(float).tiny  # logarithms of zero are none
+    weight = np.maximum(2 * np.log(LOG_VARIANCE_FACTOR) ** 2 * np.asarray(count), least)
+    log_ratio = np.log(np.maximum(np.divide(mean_square, assumed), least))
+    return assumed * np.exp(wrightomega(weight + np.log(weight) + log_ratio) - weight)

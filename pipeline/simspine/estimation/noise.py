@@ -77,7 +77,7 @@ def _learnt_marker_noise(
         group_count = count[group].sum()
         variance = likeliest_variance(total[group].sum() / group_count, group_count, (configured_sd / used_sd) ** 2)
         update[level] = float(max(MIN_BODY_MISFIT_M, used_sd * np.sqrt(variance)))
-        each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
+        each = likeliest_variance(total[group] / count[group], count[group], variance)
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     factors = {
         name: float(np.clip(levels.weight_factors.get(name, 1.0) * factor, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
