@@ -297,13 +297,13 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
     cost, shared_cost = system.cost(at)
     slope = system.gradient(at)
     damping = np.full(len(at.q), DAMPING_LIMITS[0])
-    chord, fresh, near, predicted = None, True, False, np.inf
+    chord, near, predicted = None, False, np.inf
     for _ in range(MAX_PERSON_STEPS):
         if chord is None:
-            chord, fresh = _person_chord(system, at, damping, near), True
+            chord = _person_chord(system, at, damping, near)
         step = at.from_flat(-chord.solve(slope.flat))
         predicted_before, predicted = predicted, -float(slope.flat @ step.flat)
-        if not fresh and predicted > CHORD_DECREASE_RATIO * predicted_before:
+        if not chord.fresh and predicted > CHORD_DECREASE_RATIO * predicted_before:
             chord = None
             continue
         total = cost.sum() + shared_cost
@@ -322,7 +322,6 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
             new_slope = system.gradient(moved)
             chord.update_from_step(moved.flat - at.flat, new_slope.flat - slope.flat)
             at, cost, shared_cost, slope = moved, new, new_shared, new_slope
-        fresh = False
         if not near or gain < GOOD_GAIN_RATIO * predicted:
             chord = None
     return PersonMinimum(at, predicted)
