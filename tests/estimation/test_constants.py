@@ -36,7 +36,7 @@ NUMERICAL = {
     },
     "path_basis": {"GAUSS_POINTS", "BASES_KEPT", "FIT_SMOOTHNESS"},
     "person": {"SAME_PLACE_M"},
-    "person_solver": {"START_TOLERANCE", "MIN_STANDING_FRAMES", "BODY_ERROR_MODES"},
+    "person_solver": {"MIN_STANDING_FRAMES", "BODY_ERROR_MODES"},
     "person_system": {
         *("FRAMES_PER_BATCH", "UNSEEN_FRAME_PRECISION", "MAX_PERSON_STEPS", "MAX_REMAINING_GAIN"),
         *("NEAR_MINIMUM_DECREASE_SHARE", "DAMPING_LIMITS", "STEP_SHARES"),

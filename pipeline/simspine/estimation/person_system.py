@@ -5,7 +5,7 @@ as in bundle adjustment (Triggs et al. 2000). The Schur complement of the blocks
 and offsets. Each step solves all frames at once, by Levenberg–Marquardt and, near the minimum, by Newton's method.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -69,10 +69,6 @@ class QuadraticPrior:
         """(frames, priors): residuals times their weights."""
         return self.frame_weight[:, None] * self.weight * self.residual(at)
 
-    def of_frames(self, frames: np.ndarray) -> "QuadraticPrior":
-        """The priors of some frames."""
-        return replace(self, mean=self.mean[frames], frame_weight=self.frame_weight[frames])
-
 
 @dataclass(frozen=True, eq=False)
 class PersonSystem:
@@ -109,11 +105,6 @@ class PersonSystem:
         shared = at.constants @ self.constant_precision @ at.constants + (self.offset_precision * at.offsets**2).sum()
         return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(shared)
 
-    def total(self, at: Unknowns) -> float:
-        """The sum of both parts of `cost`."""
-        frame_costs, shared_cost = self.cost(at)
-        return float(frame_costs.sum()) + shared_cost
-
     def gradient(self, at: Unknowns) -> Unknowns:
         """Half the gradient of the cost."""
         n = at.q.shape[1]
@@ -129,18 +120,6 @@ class PersonSystem:
         offsets = self.offset_precision * at.offsets
         np.add.at(offsets, self.trial, slope[:, n + self.visible_count :])
         return Unknowns(q, constants, offsets)
-
-    def of_trial(self, trial: int) -> "PersonSystem":
-        """The system of one trial alone."""
-        frames = self.trial == trial
-        return replace(
-            self,
-            markers=self.markers.of_window(frames),
-            postures=tuple(posture.of_frames(frames) for posture in self.postures),
-            trial=np.zeros(frames.sum(), int),
-            offset_precision=self.offset_precision[[trial]],
-            frames_per_error=self.frames_per_error[frames],
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,8 +267,8 @@ class PersonMinimum(NamedTuple):
     unconverged_cost: float
 
 
-def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = MAX_REMAINING_GAIN) -> PersonMinimum:
-    """The minimum near `at`: steps end at a predicted decrease below `tolerance`, squared standard deviations.
+def find_person_minimum(system: PersonSystem, at: Unknowns) -> PersonMinimum:
+    """The minimum near `at`: steps end at a predicted decrease below `MAX_REMAINING_GAIN`.
 
     Steps are Gauss–Newton's far away. Near the minimum they are Newton's in frames with a positive definite block, and
     a factor is kept while steps decrease the cost as predicted (`ChordStep`).
@@ -307,11 +286,8 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
             chord = None
             continue
         total = cost.sum() + shared_cost
-        if predicted < tolerance:
-            moved = at.from_flat(at.flat + step.flat)  # rounding of the costs hides the gain of the very last step
-            return PersonMinimum(
-                moved if tolerance <= MAX_REMAINING_GAIN or system.total(moved) < total else at, predicted
-            )
+        if predicted < MAX_REMAINING_GAIN:  # rounding of the costs hides the gain of the very last step
+            return PersonMinimum(at.from_flat(at.flat + step.flat), predicted)
         shares, moved, new, new_shared = _step_by_frame(system, at, step, total=total, predicted=predicted)
         gain = total - new.sum() - new_shared
         damping = np.where(shares == 1.0, damping / 10, np.where(shares < 0.5, damping * 10, damping)).clip(
