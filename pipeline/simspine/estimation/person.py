@@ -149,9 +149,8 @@ LASTING_PLACE_SD_M = 0.005  # m: detector's error in all trials, on the spine; a
 # of the levels, which vary by 4° between people, scans vary by 0.2 mm, by 0.9 mm with fractured vertebrae
 # (`tools.learn_spine_shape`). A larger value would flatten the curve: displaced centroids would explain part of it.
 CENTROID_SD = np.array([0.0005, 0.002, 0.001])
-SAME_PLACE_M = (
-    1e-4  # m: places nearer to each other count as one; also the least standard deviation of the detector's bias
-)
+# m: places nearer to each other count as one; also the least standard deviation of the detector's bias.
+SAME_PLACE_M = 1e-4
 CORRELATED_LEVELS = 1.8  # correlation length of centroids' displacements, levels: 0.57 between neighbours in the scans
 
 

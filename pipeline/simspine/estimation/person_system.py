@@ -13,10 +13,10 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
+from simspine.estimation.banded import MATRICES_PER_BATCH
 from simspine.estimation.levenberg_marquardt import CHORD_DECREASE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
-FRAMES_PER_BATCH = 16  # frames whose blocks are factorised together; more do not fit into the processor's caches
 UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: keeps the block of a frame without markers positive definite
 
 
@@ -167,8 +167,8 @@ def factorise_person_system(
     k, m = at.constants.size, at.offsets.shape[1]
     lower, half = np.empty((frames, n, n)), np.empty((frames, n, k + m))
     shared = np.zeros((len(at.offsets), system.visible_count + m, system.visible_count + m))
-    for first in range(0, frames, FRAMES_PER_BATCH):
-        batch = slice(first, first + FRAMES_PER_BATCH)
+    for first in range(0, frames, MATRICES_PER_BATCH):
+        batch = slice(first, first + MATRICES_PER_BATCH)
         indices = np.arange(frames)[batch]
         lower[batch], blocks = _factorised_blocks(system, at, indices, damping=damping, newton=newton)
         half[batch] = solve_forward(lower[batch], blocks.border)
