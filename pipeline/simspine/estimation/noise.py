@@ -174,7 +174,7 @@ def add_white_noise(
     detector, with its own correlation time.
     """
     update: dict[str, Any] = {}
-    times, misfits, smoothed_duration = [], [], np.mean([_smoothed_error_duration(trial) for trial in trials])
+    smoothed_duration = np.mean([_smoothed_error_duration(trial) for trial in trials])
     factors = dict(levels.weight_factors)
     for level, kinds in KINDS_OF_LEVEL.items():
         group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
@@ -186,16 +186,10 @@ def add_white_noise(
         update[level] = float(np.sqrt(total.mean()))
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
         lasts = detected_lasting_share if level == "detected_sd" else 1.0
-        detector = detector_error_share(getattr(levels, level))
-        misfits.append(float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
-        times.append(float((slow / total).mean() * (levels.correlation_s * detector + (1 - lasts) * smoothed_duration)))
-    return replace(
-        levels,
-        **update,
-        correlation_s=times[0] if times else levels.correlation_s,
-        weight_factors=factors,
-        misfit_sd=misfits[0] if misfits else levels.misfit_sd,
-    )
+        time = levels.correlation_s * detector_error_share(getattr(levels, level)) + (1 - lasts) * smoothed_duration
+        update.setdefault("correlation_s", float((slow / total).mean() * time))  # those of the first kind there is
+        update.setdefault("misfit_sd", float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
+    return replace(levels, **update, weight_factors=factors)
 
 
 # The postures that the fit to the person uses: some frames of each smoothed trial, far apart.
