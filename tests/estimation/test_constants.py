@@ -22,6 +22,7 @@ from simspine.vision import person_frame
 METHOD = Path(__file__).parents[2] / "docs" / "method.md"
 # Constants that decide when to stop, which frames to look at, how fast or exactly a result comes, or how it is written.
 NUMERICAL = {
+    "banded": {"MATRICES_PER_BATCH"},
     "fit_person": {"NOISE_ROUNDS"},
     "frame_engine": {"INITIAL_DAMPING", "MIN_DAMPING", "NEGLIGIBLE_GAIN_M2", "MAX_FRAME_JUMP", "MAX_ITERATIONS"},
     "inverse_kinematics": {"LEAST_SPREAD_RATIO", "MOST_SPREAD_RATIO"},
@@ -32,13 +33,13 @@ NUMERICAL = {
     },
     "noise": {
         *("SMOOTHING_DEGREE", "MAX_POSTURES", "MIN_POSTURES_PER_TRIAL", "MAX_POSTURES_PER_TRIAL"),
-        *("MIN_MARKERS_PER_POSTURE", "MAX_THIGH_TILT_RAD", "MAX_TRUNK_TILT_RAD"),
+        *("MAX_THIGH_TILT_RAD", "MAX_TRUNK_TILT_RAD"),
     },
     "path_basis": {"GAUSS_POINTS", "BASES_KEPT", "FIT_SMOOTHNESS"},
     "person": {"SAME_PLACE_M"},
-    "person_solver": {"START_TOLERANCE", "MIN_STANDING_FRAMES", "BODY_ERROR_MODES"},
+    "person_solver": {"MIN_STANDING_FRAMES", "BODY_ERROR_MODES"},
     "person_system": {
-        *("FRAMES_PER_BATCH", "UNSEEN_FRAME_PRECISION", "MAX_PERSON_STEPS", "MAX_REMAINING_GAIN"),
+        *("UNSEEN_FRAME_PRECISION", "MAX_PERSON_STEPS", "MAX_REMAINING_GAIN"),
         *("NEAR_MINIMUM_DECREASE_SHARE", "DAMPING_LIMITS", "STEP_SHARES"),
     },
     "result": {"DEFAULT_TOLERANCES", "BENT_HINGE_RAD"},
@@ -49,8 +50,7 @@ NUMERICAL = {
         *("MAX_SINGLE_PRECISION_STIFFNESS", "KNOT_SPACINGS_S", "MIN_KNOT_SPACING", "MAX_SPLINE_ERROR_RAD"),
         *("START_KNOT_SPACING_S", "ROUGH_START_COST_SHARE"),
     },
-    "uncertainty": {"FRAMES_INVERTED_TOGETHER", "SPINE_DIFFERENCE_STEP", "AXES_DIFFERENCE_STEP_RAD"},
-    "priors": {"MIN_VARIANCE_SHARE"},
+    "uncertainty": {"DIFFERENCE_STEP"},
 }
 # Constants whose value or source the page has in a sentence, or the recipe has.
 IN_SENTENCES = {

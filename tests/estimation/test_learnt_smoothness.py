@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
+from simspine.anatomy.priors import likeliest_variance
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.levenberg_marquardt import (
     MIN_SMOOTHNESS_FACTOR,
@@ -107,3 +108,17 @@ def test_a_long_trial_is_learnt_from_where_it_moves_most():
     assert len(parts) == STRETCH_COUNT
     assert any(part.start <= 2010 and part.stop >= 2030 for part in parts)
     assert all(a.stop <= b.start for a, b in pairwise(parts))
+
+
+def test_the_likeliest_variance_is_where_the_posterior_is_largest():
+    """Of numbers with a log-normal prior on their standard deviation; for many at once, and for none."""
+    mean_square, count = np.array([4.0, 0.01, 1e-12, 9.0, 5.0]), np.array([3.0, 200.0, 5.0, 1e5, 0.0])
+
+    def cost(log: float, square: float, numbers: float) -> float:
+        return numbers / 2 * (log + square * np.exp(-log)) + (log - np.log(2.0)) ** 2 / 8
+
+    expected = [
+        np.exp(minimize_scalar(cost, (-1.0, 0.0), args=each).x) for each in zip(mean_square, count, strict=True)
+    ]
+    np.testing.assert_allclose(likeliest_variance(mean_square, count, 2.0), expected, rtol=1e-6)
+    assert 0.0 < likeliest_variance(0.0, 1e6, 2.0) < 1e-300

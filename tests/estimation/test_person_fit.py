@@ -87,6 +87,11 @@ def _with_second_xyz(problem: PersonProblem, change) -> PersonProblem:
     return replace(problem, observations=[first, replace(second, markers=markers)])
 
 
+def _total(system, at) -> float:
+    frame_costs, shared_cost = system.cost(at)
+    return frame_costs.sum() + shared_cost
+
+
 def _some(rng, at, size: float) -> np.ndarray:
     """Numbers of this size for all unknowns."""
     return rng.normal(0, size, at.flat.size)
@@ -105,7 +110,7 @@ def test_the_gradient_is_that_of_the_cost(noisy):
     rng = np.random.default_rng(0)
     at = at.from_flat(at.flat + _some(rng, at, 3e-3))
     step = _some(rng, at, 1e-6)
-    ahead, behind = (system.total(at.from_flat(at.flat + sign * step)) for sign in (1, -1))
+    ahead, behind = (_total(system, at.from_flat(at.flat + sign * step)) for sign in (1, -1))
     np.testing.assert_allclose((ahead - behind) / 4, system.gradient(at).flat @ step, rtol=1e-5)
 
 
@@ -130,20 +135,20 @@ def test_a_step_solves_the_whole_system_at_once(noisy):
 
 
 def test_the_minimum_is_the_same_from_starts_beside_it(noisy):
-    """And no step in a random direction lowers the cost. (Straight arms have another minimum, 0.8 higher.)"""
+    """And no step in a random direction lowers the cost. (Straight arms have other minima, 0.1 and 0.8 higher.)"""
     system, start = noisy
     beside = start.from_flat(start.flat + _some(np.random.default_rng(5), start, 0.003))
     start = find_person_minimum(system, beside).unknowns  # arms are not straight
     rng = np.random.default_rng(3)
     one, *others = (
         find_person_minimum(system, start.from_flat(start.flat + _some(rng, start, size))).unknowns
-        for size in (0.0, 0.003, 0.01)
+        for size in (0.0, 0.003, 0.005)
     )
     for other in others:
         np.testing.assert_allclose(other.flat, one.flat, atol=1e-5)
         np.testing.assert_allclose(other.constants, one.constants, atol=1e-5)
     for size in (1e-5, 1e-4, 1e-3):
-        assert system.total(one.from_flat(one.flat + _some(rng, one, size))) > system.total(one)
+        assert _total(system, one.from_flat(one.flat + _some(rng, one, size))) > _total(system, one)
 
 
 def test_too_few_steps_are_told(noisy, monkeypatch):
@@ -153,16 +158,16 @@ def test_too_few_steps_are_told(noisy, monkeypatch):
     assert done.unconverged_cost < person_system.MAX_REMAINING_GAIN
     monkeypatch.setattr(person_system, "MAX_PERSON_STEPS", 2)
     cut = find_person_minimum(system, start)
-    assert cut.unconverged_cost > max(0.01, 0.5 * (system.total(cut.unknowns) - system.total(done.unknowns)))
+    assert cut.unconverged_cost > max(0.01, 0.5 * (_total(system, cut.unknowns) - _total(system, done.unknowns)))
 
 
 def test_one_awkward_frame_does_not_hold_up_the_rest(body, noisy):
     """An elbow bent the wrong way, far outside its limits, in one frame: all end no higher than without it."""
     system, start = noisy
-    lowest = system.total(find_person_minimum(system, start).unknowns)
+    lowest = _total(system, find_person_minimum(system, start).unknowns)
     q = start.q.copy()
     q[2, [body.coordinates.names[k] for k in body.tree.free].index("elbow_flex_r")] = -2.0
-    assert system.total(find_person_minimum(system, replace(start, q=q)).unknowns) < lowest + 1e-6
+    assert _total(system, find_person_minimum(system, replace(start, q=q)).unknowns) < lowest + 1e-6
 
 
 def test_a_body_that_is_known_is_found_from_exact_markers(body, recipe):

@@ -32,7 +32,7 @@ def drawn():
     names = virtual_spine_markers(body)
     places, some = [body.marker_index(name) for name in names.values()], clinical_measures(plates, body.bodies)
     found = spine_deviation(body, z[None], covariance[None], plates, levels, measures=some)
-    found |= place_covariance(body, z[None], covariance[None], plates, places)
+    found |= place_covariance(body, z[None], covariance[None], plates, places, own=np.zeros((3, 3)))
     found["covariance"] = covariance
     samples = rng.multivariate_normal(z, covariance, 4000)
     motion = Motion(c.names, 1.0, all_coordinates(tree, samples)[0], c.rotational)

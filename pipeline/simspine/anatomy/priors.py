@@ -323,44 +323,31 @@ class LevelPrior:
 
 def level_priors(regions: Sequence[LevelRegion]) -> list[LevelPrior]:
     """Priors on the rhythm within regions and on the posture of each level."""
-    priors = []
-    for region in regions:
-        for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True):
-            names = [f"{level}_{axis}" for level in region.levels]
-            for index in range(len(names)):
-                priors += [_rhythm_prior(region.name, names, motion, index), _posture_prior(names, motion, index)]
-    return priors
+    return [
+        _level_prior(region, motion, [f"{level}_{axis}" for level in region.levels], index=index, rhythm=rhythm)
+        for region in regions
+        for axis, motion in zip(LEVEL_AXIS_COORDINATES, region.axes, strict=True)
+        for index in range(len(region.levels))
+        for rhythm in (True, False)
+    ]
 
 
-def _rhythm_prior(region: str, names: Sequence[str], motion: AxisMotion, index: int) -> LevelPrior:
-    """The prior on a level's angle minus its share of the region's angle."""
+def _level_prior(region: LevelRegion, motion: AxisMotion, names: Sequence[str], index: int, rhythm: bool) -> LevelPrior:
+    """The prior on a level's angle (posture), or on the angle minus its share of the region's (rhythm)."""
     share = motion.shares[index]
-    row = np.array([(1.0 if k == index else 0.0) - share for k in range(len(names))])
+    row = np.eye(len(names))[index] - (share if rhythm else 0.0)
+    spread = motion.level_share_sd if rhythm else np.sqrt(motion.together)
     return LevelPrior(
-        combination=dict(zip(names, row.tolist(), strict=True)),
-        mean=motion.standing[index] - float(share * sum(motion.standing)),
-        motion=motion.level_share_sd * (share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
+        combination={name: factor for name, factor in zip(names, row.tolist(), strict=True) if rhythm or factor},
+        mean=float(row @ motion.standing),
+        motion=float(spread * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
         curve=float(np.linalg.norm(row * motion.standing_angle_sd)),
         on_incidence=float(row @ motion.on_incidence),
-        tilt=abs(row[0]) * motion.tilt,
-        mean_sd=abs(row[0]) * motion.mean_sd,
-        source=f"{region} rhythm: {motion.source}",
-        correlation_time=RHYTHM_TIME,
-    )
-
-
-def _posture_prior(names: Sequence[str], motion: AxisMotion, index: int) -> LevelPrior:
-    share, lowest = motion.shares[index], index == 0
-    return LevelPrior(
-        combination={names[index]: 1.0},
-        mean=motion.standing[index],
-        motion=float(np.sqrt(motion.together) * share * EVERYDAY_MOTION_SHARE * motion.region_half_range),
-        curve=motion.standing_angle_sd[index],
-        on_incidence=motion.on_incidence[index],
-        tilt=motion.tilt if lowest else 0.0,
-        mean_sd=motion.mean_sd if lowest else 0.0,
-        source=f"posture: {motion.source}",
-        goes_with={other: float(share * ratio) for other, ratio in motion.goes_with.items()},
+        tilt=abs(float(row[0])) * motion.tilt,
+        mean_sd=abs(float(row[0])) * motion.mean_sd,
+        source=f"{region.name} rhythm: {motion.source}" if rhythm else f"posture: {motion.source}",
+        correlation_time=RHYTHM_TIME if rhythm else LevelPrior.correlation_time,
+        goes_with={} if rhythm else {other: float(share * ratio) for other, ratio in motion.goes_with.items()},
     )
 
 
@@ -422,20 +409,19 @@ def _axis_motion(where: str, axis: str, entry: Mapping, count: int) -> AxisMotio
 
 
 LOG_VARIANCE_FACTOR = np.e  # factor of a standard deviation that is one standard deviation of its logarithm
-MIN_VARIANCE_SHARE = 1e-9  # of the assumed variance
 
 
-def likeliest_variance(mean_square: float, count: float, assumed: float) -> float:
+def likeliest_variance(
+    mean_square: float | np.ndarray, count: float | np.ndarray, assumed: float | np.ndarray
+) -> np.ndarray:
     """The likeliest variance of `count` normal numbers of this mean square: empirical Bayes with a weak prior.
 
-    The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`.
+    The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`. The
+    posterior's maximum is at Wright's ω(x), which solves ω + ln ω = x (Corless & Jeffrey 2002).
     """
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+    from scipy.special import wrightomega  # here, since every stage would load it, and one needs it
 
-    def slope(log: float) -> float:
-        pull = (log - np.log(assumed)) / (2 * np.log(LOG_VARIANCE_FACTOR) ** 2)
-        return count * (1 - mean_square / np.exp(log)) + pull
-
-    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
-    low, high = low - 1e-9, high + 1e-9
-    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
+    least = np.finfo(float).tiny  # logarithms of zero are none
+    weight = np.maximum(2 * np.log(LOG_VARIANCE_FACTOR) ** 2 * np.asarray(count), least)
+    log_ratio = np.log(np.maximum(np.divide(mean_square, assumed), least))
+    return assumed * np.exp(wrightomega(weight + np.log(weight) + log_ratio) - weight)

@@ -21,6 +21,7 @@ from simspine.estimation.path_basis import Basis
 # solved in two threads would take turns. Called through SciPy's Cython interface by ctypes, the same routines release
 # the lock.
 
+MATRICES_PER_BATCH = 16  # small matrices that are factorised together stay in the processor's cache
 _LAPACK_LETTER = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
 _LOWER_TRIANGLE, _RIGHT = ctypes.c_char(b"L"), ctypes.c_char(b"R")
 _TRANSPOSED, _PLAIN = ctypes.c_char(b"T"), ctypes.c_char(b"N")

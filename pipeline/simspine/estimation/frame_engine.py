@@ -22,7 +22,7 @@ from simspine.estimation.marker_kernels import (
     marker_cost,
     propagate_hessian,
 )
-from simspine.estimation.result import Result, canonical_branch, first_pose, result_of, root_joint
+from simspine.estimation.result import Result, Solver, canonical_branch, first_pose, result_of, root_joint
 
 # Compiled Levenberg–Marquardt for OpenSim's objective, frame by frame: Σ w |x(z) − y|² + Σ ridge (z − target)².
 # Coordinates at a bound whose slope points outwards do not take part in a step (projected Newton, Bertsekas
@@ -247,7 +247,7 @@ def range_middles(body: Body) -> np.ndarray:
     return middle
 
 
-def usable_observations(body: Body, markers: Markers, weights: np.ndarray, min_markers: int):
+def usable_observations(body: Body, markers: Markers, weights: np.ndarray, min_markers: int = Solver.min_markers):
     """The tree restricted to the markers given, their positions and weights (0 = missing), and the usable frames."""
     index = [body.marker_index(name) for name in markers.names]
     tree: Tree = body.tree._replace(

@@ -205,8 +205,8 @@ def learnt_factor(
             updated = map_on_threads(update, list(zip(stretches, points, strict=True)), threads)
             points, squares, counts = (list(each) for each in zip(*updated, strict=True))
             square, determined = np.sum(squares, axis=0), np.sum(counts, axis=0)
-            each = zip(np.exp(2 * log), square, determined, strict=True)
-            step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
+            mean_square = np.exp(2 * log) * square / np.maximum(determined, 1e-9)
+            step = 0.5 * np.log(likeliest_variance(mean_square, determined, 1.0)) - log
             now = (log, step)
             log = np.maximum(log + step * _extrapolation_factor(before, now), np.log(MIN_SMOOTHNESS_FACTOR))
             before = now

@@ -27,13 +27,16 @@ from simspine.estimation.observations import (
     observation_weights,
 )
 from simspine.estimation.person_solver import PersonFit, PersonProblem
+from simspine.estimation.result import Solver
 
 # Noise levels from the residuals of a fit, by empirical Bayes. Each step takes the standard deviations that maximise
 # their posterior; its prior is log-normal about the configured value (Dempster, Laird & Rubin 1977).
 
 # {field of `NoiseLevels`: kinds of points}
 KINDS_OF_LEVEL = {"detected_sd": FROM_DETECTOR, "given_sd": (Origin.GIVEN,), "skin_sd": (ON_SKIN,)}
-BURST_TIMES_S = (0.0, 0.3, 0.9)  # s: three frames close together show how long errors last
+SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
+# s: three frames close together, whose smoothing windows do not overlap, show how long errors last.
+BURST_TIMES_S = (0.0, SMOOTHING_WINDOW_S, 3 * SMOOTHING_WINDOW_S)
 # Largest factor on a marker's weight in its marker set, and inverse of the smallest. Points whose places are fitted
 # would otherwise take the weight of all others: over 100 for those of the head.
 MAX_WEIGHT_FACTOR = 4.0
@@ -74,7 +77,7 @@ def _learnt_marker_noise(
         group_count = count[group].sum()
         variance = likeliest_variance(total[group].sum() / group_count, group_count, (configured_sd / used_sd) ** 2)
         update[level] = float(max(MIN_BODY_MISFIT_M, used_sd * np.sqrt(variance)))
-        each = [likeliest_variance(total[i] / max(count[i], 1e-9), count[i], variance) for i in group]
+        each = likeliest_variance(total[group] / count[group], count[group], variance)
         change |= {first.names[i]: float(variance / v) for i, v in zip(group, each, strict=True)}
     factors = {
         name: float(np.clip(levels.weight_factors.get(name, 1.0) * factor, 1 / MAX_WEIGHT_FACTOR, MAX_WEIGHT_FACTOR))
@@ -122,8 +125,6 @@ def lasting_error_share(
 
 
 # Smoothing by polynomials over a window removes errors that change from frame to frame (Savitzky & Golay 1964).
-
-SMOOTHING_WINDOW_S, SMOOTHING_DEGREE = 0.3, 3
 
 
 def smooth_positions(markers: Markers) -> Markers:
@@ -173,7 +174,7 @@ def add_white_noise(
     detector, with its own correlation time.
     """
     update: dict[str, Any] = {}
-    times, misfits, smoothed_duration = [], [], np.mean([_smoothed_error_duration(trial) for trial in trials])
+    smoothed_duration = np.mean([_smoothed_error_duration(trial) for trial in trials])
     factors = dict(levels.weight_factors)
     for level, kinds in KINDS_OF_LEVEL.items():
         group = np.flatnonzero(are_of_kind(trials[0], *kinds) & np.isfinite(fast_variance))
@@ -185,23 +186,16 @@ def add_white_noise(
         update[level] = float(np.sqrt(total.mean()))
         factors.update(zip(names, (total.mean() / total).tolist(), strict=True))
         lasts = detected_lasting_share if level == "detected_sd" else 1.0
-        detector = detector_error_share(getattr(levels, level))
-        misfits.append(float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
-        times.append(float((slow / total).mean() * (levels.correlation_s * detector + (1 - lasts) * smoothed_duration)))
-    return replace(
-        levels,
-        **update,
-        correlation_s=times[0] if times else levels.correlation_s,
-        weight_factors=factors,
-        misfit_sd=misfits[0] if misfits else levels.misfit_sd,
-    )
+        time = levels.correlation_s * detector_error_share(getattr(levels, level)) + (1 - lasts) * smoothed_duration
+        update.setdefault("correlation_s", float((slow / total).mean() * time))  # those of the first kind there is
+        update.setdefault("misfit_sd", float(min(USUAL_BODY_MISFIT_M, np.sqrt(lasts) * getattr(levels, level))))
+    return replace(levels, **update, weight_factors=factors)
 
 
 # The postures that the fit to the person uses: some frames of each smoothed trial, far apart.
 
 MAX_POSTURES = 150  # of all trials together
 MIN_POSTURES_PER_TRIAL, MAX_POSTURES_PER_TRIAL = 6, 60
-MIN_MARKERS_PER_POSTURE = 3
 MAX_THIGH_TILT_RAD, MAX_TRUNK_TILT_RAD = np.radians(20.0), np.radians(15.0)  # against the vertical, in standing
 UPRIGHT_POINTS = tuple(side + name for side in "LR" for name in ("Knee", "Hip", "Shoulder"))
 FrameCheck = Callable[[Markers], np.ndarray]  # (frames,) bool: left and right, or head and feet, are exchanged
@@ -231,7 +225,7 @@ def sampled_recordings(
     usable, recordings = [], []
     for trial in (_with_all_names(trial, origins) for trial in fitted):
         measured = (observation_weights(trial, weights, levels) > 0) & trial.present
-        usable.append((trial, np.flatnonzero(measured.sum(1) >= MIN_MARKERS_PER_POSTURE)))
+        usable.append((trial, np.flatnonzero(measured.sum(1) >= Solver.min_markers)))
     sound = [(trial, frames[~exchanged(trial)[frames]]) for trial, frames in usable]
     chosen = [pair for pair in sound if pair[1].size] or [pair for pair in usable if pair[1].size]
     for trial, frames in chosen:

@@ -8,6 +8,7 @@ how the offset of a region varies between them. The spread of the bias is a rati
 the detector's share in lasting errors (`simspine.estimation.fit_person`).
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
@@ -148,9 +149,8 @@ LASTING_PLACE_SD_M = 0.005  # m: detector's error in all trials, on the spine; a
 # of the levels, which vary by 4° between people, scans vary by 0.2 mm, by 0.9 mm with fractured vertebrae
 # (`tools.learn_spine_shape`). A larger value would flatten the curve: displaced centroids would explain part of it.
 CENTROID_SD = np.array([0.0005, 0.002, 0.001])
-SAME_PLACE_M = (
-    1e-4  # m: places nearer to each other count as one; also the least standard deviation of the detector's bias
-)
+# m: places nearer to each other count as one; also the least standard deviation of the detector's bias.
+SAME_PLACE_M = 1e-4
 CORRELATED_LEVELS = 1.8  # correlation length of centroids' displacements, levels: 0.57 between neighbours in the scans
 
 
@@ -204,14 +204,13 @@ class PointPlaces:
             LinearPrior({name: 1.0}, 0.0, max(detector_bias_sd, SAME_PLACE_M), "detectors")
             for name in self.region_coordinate_names
         ]
-        pelvis, on_back = pelvis_skin_pair(is_skin_marker(self.sd)), self.skin_along_spine
+        on_skin = (*self.skin_along_spine, *pelvis_skin_pair(is_skin_marker(self.sd)))
         for i, (name, sd) in enumerate(zip(self.coordinate_names, place_sd.tolist(), strict=True)):
             region = self.region_of(self.points[i // 3])
             bias = {region[i % 3]: -1.0} if region else {}
-            if self.points[i // 3] not in (*pelvis, *on_back):
+            if self.points[i // 3] not in on_skin:
                 priors.append(LinearPrior({name: 1.0} | bias, 0.0, sd, "places of points"))
-        priors += self._skin_priors(on_back)
-        return [*priors, *(self._pelvis_priors(*pelvis) if pelvis else ()), *self._symmetry_priors(side_difference_sd)]
+        return [*priors, *self._skin_priors(), *self._symmetry_priors(side_difference_sd)]
 
     @property
     def skin_along_spine(self) -> tuple[str, ...]:
@@ -220,37 +219,27 @@ class PointPlaces:
         over_spine = [name for name in is_skin_marker(self.sd) if skin_landmark(name) in levels]
         return tuple(sorted(over_spine, key=lambda name: levels.index(skin_landmark(name))))
 
-    def _skin_priors(self, markers: Sequence[str]) -> Iterator[LinearPrior]:
-        """Priors of places of skin markers over the spine, which are correlated, exp(−distance / correlation length).
+    def _skin_priors(self) -> Iterator[LinearPrior]:
+        """Priors of places of skin markers over the spine and over the pelvis.
 
-        Neighbours err alike in depth and in the level that was palpated. All depths of a person share an error, which
-        is estimated if other points of the body show it; else its variance is added to that of the places
-        (`simspine.estimation.solve_trial`). markers: along the spine.
+        Over the spine, neighbours err alike in depth and in the level that was palpated: exp(−distance / correlation
+        length). All depths of a person share an error, which is estimated if other points of the body show it; else its
+        variance is added to that of the places (`simspine.estimation.solve_trial`). Both posterior superior iliac
+        spines share a deviation from their places on the sacrum. So they constrain the rotation and the lateral tilt of
+        the pelvis, and hardly its tilt in the sagittal plane.
         """
-        if not markers:
-            return
         table, only_skin = read_skin_table(), len(is_skin_marker(self.points)) == len(self.points)
-        along = np.array([table.along(marker) for marker in markers])
-        correlation = np.exp(-np.abs(np.subtract.outer(along, along)) / table.correlation)
-        shared_sd = (0.0 if only_skin else table.person_depth_sd, 0.0, 0.0)
-        for k, axis in enumerate("xyz"):
+        spine, pelvis = self.skin_along_spine, pelvis_skin_pair(is_skin_marker(self.sd))
+        along = np.array([table.along(marker) for marker in spine])
+        alike = np.exp(-np.abs(np.subtract.outer(along, along)) / table.correlation)
+        depth_sd = (0.0 if only_skin else table.person_depth_sd, 0.0, 0.0)
+        groups = (spine, alike, depth_sd), (pelvis, np.eye(len(pelvis)), table.pelvis_sd)
+        for (markers, correlation, shared_sd), (k, axis) in itertools.product(groups, enumerate("xyz")):
             sd = np.array([np.broadcast_to(self.sd[marker], 3)[k] for marker in markers])
             covariance = correlation * np.outer(sd, sd) + shared_sd[k] ** 2
             names = [f"place of {marker}, {axis}" for marker in markers]
             for row in np.linalg.inv(np.linalg.cholesky(covariance)).tolist():
                 yield LinearPrior(dict(zip(names, row, strict=True)), 0.0, 1.0, "places on the skin")
-
-    def _pelvis_priors(self, left: str, right: str) -> Iterator[LinearPrior]:
-        """Priors of both posterior superior iliac spines, which share a deviation from their places on the sacrum.
-
-        So they constrain the rotation and the lateral tilt of the pelvis, and hardly its tilt in the sagittal plane.
-        """
-        shared_sds = read_skin_table().pelvis_sd
-        for axis, own_sd, shared_sd in zip("xyz", np.broadcast_to(self.sd[left], 3), shared_sds, strict=True):
-            names = f"place of {left}, {axis}", f"place of {right}, {axis}"
-            sum_sd, difference_sd = np.sqrt(2 * own_sd**2 + 4 * shared_sd**2), np.sqrt(2) * own_sd
-            for sign, sd in ((1.0, sum_sd), (-1.0, difference_sd)):
-                yield LinearPrior({names[0]: 1.0, names[1]: sign}, 0.0, float(sd), "markers over the pelvis")
 
     def _symmetry_priors(self, sd: float) -> list[LinearPrior]:
         """Priors that mirror the places of left and right points of the skeleton; markers placed by hand have none.

@@ -33,7 +33,6 @@ from simspine.estimation.trajectory import starting_path, tree_with_marker_offse
 from simspine.estimation.trajectory_engine import START_OFFSET_SD_M, wide_priors
 from simspine.estimation.uncertainty import along_root_axes, marker_covariance
 
-START_TOLERANCE = 1.0  # squared standard deviations: tolerance of the minimum of each trial by itself
 MIN_STANDING_FRAMES = 5  # fewest standing frames that show how the person holds the pelvis
 ARM_COORDINATE_PREFIXES = ("arm_", "elbow_", "pro_sup_", "wrist_")
 BODY_ERROR_MODES = 60  # the largest ones, which are kept; of 20, knee flexion would have a fifth of its variance
@@ -119,7 +118,7 @@ def solve_person(problem: PersonProblem, start: Unknowns | None = None) -> Perso
 
 def _person_system(problem: PersonProblem, start: Unknowns | None = None) -> PersonSystem:
     errors, first = problem.errors, problem.observations[0].markers
-    parts = [usable_observations(problem.body, obs.markers, obs.weights, 3) for obs in problem.observations]
+    parts = [usable_observations(problem.body, obs.markers, obs.weights) for obs in problem.observations]
     body_tree = parts[0][0]
     places = [{first.index(name): 1.0} for name in problem.points_with_unknown_place]
     tree = tree_with_marker_offsets(add_variations(body_tree, problem.variations), places)
@@ -206,23 +205,17 @@ def _tree_of_followed_markers(tree: Tree, body: Body, observed: Sequence[str], f
 
 
 def _starting_point(problem: PersonProblem, system: PersonSystem) -> Unknowns:
-    """The minimum of each trial by itself, with the mean of their constants."""
+    """Each trial's frames solved alone, on the sized body without offsets."""
     posture = system.postures[0]
     n, free = posture.Q.shape[1], system.markers.tree.free.size
     ridge, target = np.full(free, 1.0 / START_OFFSET_SD_M**2), np.zeros(free)
     ridge[:n], target[:n] = single_coordinate_precision_and_target(posture.Q, posture.mean[0], posture.weight)
-    zeros = np.zeros(len(problem.names)), np.zeros((1, free - n - system.visible_count))
-    minima = []
+    paths = []
     for k, recording in enumerate(problem.observations):
         pose = np.append(first_pose(problem.body, recording.markers, recording.weights), np.zeros(free - n))
-        alone = system.of_trial(k)
-        path = starting_path(problem.body, alone.markers, pose, ridge=ridge, target=target)
-        minima.append(find_person_minimum(alone, Unknowns(path[:, :n], *zeros), START_TOLERANCE).unknowns)
-    return Unknowns(
-        np.concatenate([minimum.q for minimum in minima]),
-        np.mean([minimum.constants for minimum in minima], axis=0),
-        np.concatenate([minimum.offsets for minimum in minima]),
-    )
+        alone = system.markers.of_window(system.trial == k)
+        paths.append(starting_path(problem.body, alone, pose, ridge=ridge, target=target)[:, :n])
+    return Unknowns(np.concatenate(paths), np.zeros(len(problem.names)), np.zeros(system.offset_precision.shape))
 
 
 def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: float) -> PersonFit:

@@ -5,7 +5,7 @@ as in bundle adjustment (Triggs et al. 2000). The Schur complement of the blocks
 and offsets. Each step solves all frames at once, by Levenberg–Marquardt and, near the minimum, by Newton's method.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
@@ -13,10 +13,10 @@ import numpy as np
 import scipy
 
 from simspine.anatomy.tree import Tree
+from simspine.estimation.banded import MATRICES_PER_BATCH
 from simspine.estimation.levenberg_marquardt import CHORD_DECREASE_RATIO, GOOD_GAIN_RATIO, MAX_STEP, ChordStep
 from simspine.estimation.terms import LimitTerm, MarkerTerm
 
-FRAMES_PER_BATCH = 16  # frames whose blocks are factorised together; more do not fit into the processor's caches
 UNSEEN_FRAME_PRECISION = 1e-6  # rad⁻², m⁻²: keeps the block of a frame without markers positive definite
 
 
@@ -69,10 +69,6 @@ class QuadraticPrior:
         """(frames, priors): residuals times their weights."""
         return self.frame_weight[:, None] * self.weight * self.residual(at)
 
-    def of_frames(self, frames: np.ndarray) -> "QuadraticPrior":
-        """The priors of some frames."""
-        return replace(self, mean=self.mean[frames], frame_weight=self.frame_weight[frames])
-
 
 @dataclass(frozen=True, eq=False)
 class PersonSystem:
@@ -109,11 +105,6 @@ class PersonSystem:
         shared = at.constants @ self.constant_precision @ at.constants + (self.offset_precision * at.offsets**2).sum()
         return self.markers.cost(self.columns(at)) + self.limits.cost(at.q) + prior, float(shared)
 
-    def total(self, at: Unknowns) -> float:
-        """The sum of both parts of `cost`."""
-        frame_costs, shared_cost = self.cost(at)
-        return float(frame_costs.sum()) + shared_cost
-
     def gradient(self, at: Unknowns) -> Unknowns:
         """Half the gradient of the cost."""
         n = at.q.shape[1]
@@ -129,18 +120,6 @@ class PersonSystem:
         offsets = self.offset_precision * at.offsets
         np.add.at(offsets, self.trial, slope[:, n + self.visible_count :])
         return Unknowns(q, constants, offsets)
-
-    def of_trial(self, trial: int) -> "PersonSystem":
-        """The system of one trial alone."""
-        frames = self.trial == trial
-        return replace(
-            self,
-            markers=self.markers.of_window(frames),
-            postures=tuple(posture.of_frames(frames) for posture in self.postures),
-            trial=np.zeros(frames.sum(), int),
-            offset_precision=self.offset_precision[[trial]],
-            frames_per_error=self.frames_per_error[frames],
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +167,8 @@ def factorise_person_system(
     k, m = at.constants.size, at.offsets.shape[1]
     lower, half = np.empty((frames, n, n)), np.empty((frames, n, k + m))
     shared = np.zeros((len(at.offsets), system.visible_count + m, system.visible_count + m))
-    for first in range(0, frames, FRAMES_PER_BATCH):
-        batch = slice(first, first + FRAMES_PER_BATCH)
+    for first in range(0, frames, MATRICES_PER_BATCH):
+        batch = slice(first, first + MATRICES_PER_BATCH)
         indices = np.arange(frames)[batch]
         lower[batch], blocks = _factorised_blocks(system, at, indices, damping=damping, newton=newton)
         half[batch] = solve_forward(lower[batch], blocks.border)
@@ -288,8 +267,8 @@ class PersonMinimum(NamedTuple):
     unconverged_cost: float
 
 
-def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = MAX_REMAINING_GAIN) -> PersonMinimum:
-    """The minimum near `at`: steps end at a predicted decrease below `tolerance`, squared standard deviations.
+def find_person_minimum(system: PersonSystem, at: Unknowns) -> PersonMinimum:
+    """The minimum near `at`: steps end at a predicted decrease below `MAX_REMAINING_GAIN`.
 
     Steps are Gauss–Newton's far away. Near the minimum they are Newton's in frames with a positive definite block, and
     a factor is kept while steps decrease the cost as predicted (`ChordStep`).
@@ -297,21 +276,18 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
     cost, shared_cost = system.cost(at)
     slope = system.gradient(at)
     damping = np.full(len(at.q), DAMPING_LIMITS[0])
-    chord, fresh, near, predicted = None, True, False, np.inf
+    chord, near, predicted = None, False, np.inf
     for _ in range(MAX_PERSON_STEPS):
         if chord is None:
-            chord, fresh = _person_chord(system, at, damping, near), True
+            chord = _person_chord(system, at, damping, near)
         step = at.from_flat(-chord.solve(slope.flat))
         predicted_before, predicted = predicted, -float(slope.flat @ step.flat)
-        if not fresh and predicted > CHORD_DECREASE_RATIO * predicted_before:
+        if not chord.fresh and predicted > CHORD_DECREASE_RATIO * predicted_before:
             chord = None
             continue
         total = cost.sum() + shared_cost
-        if predicted < tolerance:
-            moved = at.from_flat(at.flat + step.flat)  # rounding of the costs hides the gain of the very last step
-            return PersonMinimum(
-                moved if tolerance <= MAX_REMAINING_GAIN or system.total(moved) < total else at, predicted
-            )
+        if predicted < MAX_REMAINING_GAIN:  # rounding of the costs hides the gain of the very last step
+            return PersonMinimum(at.from_flat(at.flat + step.flat), predicted)
         shares, moved, new, new_shared = _step_by_frame(system, at, step, total=total, predicted=predicted)
         gain = total - new.sum() - new_shared
         damping = np.where(shares == 1.0, damping / 10, np.where(shares < 0.5, damping * 10, damping)).clip(
@@ -322,7 +298,6 @@ def find_person_minimum(system: PersonSystem, at: Unknowns, tolerance: float = M
             new_slope = system.gradient(moved)
             chord.update_from_step(moved.flat - at.flat, new_slope.flat - slope.flat)
             at, cost, shared_cost, slope = moved, new, new_shared, new_slope
-        fresh = False
         if not near or gain < GOOD_GAIN_RATIO * predicted:
             chord = None
     return PersonMinimum(at, predicted)

@@ -26,7 +26,7 @@ from simspine.anatomy.tree import Tree, all_coordinates, all_poses, markers_and_
 from simspine.anatomy.vertebrae import SpineKinematics, angles_of_level
 from simspine.core.geometry import wrap_angles
 from simspine.core.types import Motion
-from simspine.estimation.banded import inverses_of_blocks
+from simspine.estimation.banded import MATRICES_PER_BATCH, inverses_of_blocks
 from simspine.estimation.result import CHANGE_KEY, GRADIENT_KEY, root_joint
 from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, PriorTerm
 
@@ -35,8 +35,6 @@ from simspine.estimation.terms import UNIFORM_VARIANCE_DIVISOR, MarkerTerm, Prio
 # only every k-th frame had been observed; it is exact where smoothing reaches much further than errors last. The second
 # is that of a single frame with the priors but no smoothness, exact where smoothing reaches much less far. In between,
 # a coordinate's variance is less than both (`covariance_of_single_frames`), with the correlations of the single frame.
-
-FRAMES_INVERTED_TOGETHER = 16  # their matrices stay in the processor's cache
 
 
 def covariance_of_correlated_errors(
@@ -50,7 +48,7 @@ def covariance_of_correlated_errors(
     total, changes = frames * blocks, blocks.copy()
     assumed = prior.information()
     observed = np.flatnonzero(markers.seen)  # a single frame without markers has no information
-    for part in np.split(observed, range(FRAMES_INVERTED_TOGETHER, len(observed), FRAMES_INVERTED_TOGETHER)):
+    for part in np.split(observed, range(MATRICES_PER_BATCH, len(observed), MATRICES_PER_BATCH)):
         piece = markers.of_window(part)
         single = _inverses_of_frames(piece.information(z[part]) + assumed, total[part])
         misfit = replace(piece, w=piece.w * np.minimum(1.0, piece.w * misfit_sd**2)).information(z[part])
@@ -142,7 +140,7 @@ def marker_covariance(tree: Tree, z: np.ndarray, blocks: np.ndarray) -> np.ndarr
 
 # Figures of the spine: curvature, level angles, points.
 
-SPINE_DIFFERENCE_STEP = 1e-5  # rad or m
+DIFFERENCE_STEP = 1e-5  # rad or m, of a coordinate
 
 
 def spine_deviation(
@@ -187,7 +185,7 @@ def place_covariance(
     blocks: np.ndarray,
     vertebrae: Mapping[str, Vertebra],
     markers: Sequence[int],
-    own: np.ndarray | None = None,
+    own: np.ndarray,
 ) -> dict[str, np.ndarray]:
     """Covariances {markers: (frames, markers, 3, 3) m², centres: (frames, vertebrae, 3, 3) m²}.
 
@@ -202,9 +200,8 @@ def place_covariance(
         marker_offset=np.concatenate([whole.marker_offset[chosen], centroids]),
     )
     covariance = marker_covariance(tree, z, blocks)
-    if own is not None:
-        rotation = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
-        covariance += rotation @ own @ rotation.transpose(0, 1, 3, 2)
+    rotation = all_poses(tree, all_coordinates(tree, z)[0])[0][:, tree.marker_body]
+    covariance += rotation @ own @ rotation.transpose(0, 1, 3, 2)
     return {"markers": covariance[:, : len(markers)], "centres": covariance[:, len(markers) :]}
 
 
@@ -259,7 +256,7 @@ def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> 
     """Gradients (frames, values, free) of each figure, by forward differences of its bodies' poses."""
     moved = [(_body_index(body, name), c) for f in figures for name in f.bodies for c in (-1, *f.columns)]
     bodies, columns = np.array(moved, int).T.copy()
-    poses = moved_poses(body.tree, z, bodies, columns, SPINE_DIFFERENCE_STEP)
+    poses = moved_poses(body.tree, z, bodies, columns, DIFFERENCE_STEP)
     gradients, first = [], 0
     for figure in figures:
         chosen, size = {}, 1 + len(figure.columns)
@@ -269,7 +266,7 @@ def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> 
         values = np.asarray(figure.of(chosen)).reshape(len(z), size, -1)
         gradient = np.zeros((len(z), values.shape[2], z.shape[1]))
         change = wrap_angles(values[:, 1:] - values[:, :1])
-        gradient[:, :, figure.columns] = change.swapaxes(1, 2) / SPINE_DIFFERENCE_STEP
+        gradient[:, :, figure.columns] = change.swapaxes(1, 2) / DIFFERENCE_STEP
         gradients.append(gradient)
     return gradients
 
@@ -290,7 +287,6 @@ def with_deviation(spine: SpineKinematics, deviation: Mapping[str, np.ndarray] |
     )
 
 
-AXES_DIFFERENCE_STEP_RAD = 1e-5  # rad
 PAPER_NECK_AXES = ("neck_flexion", "neck_bending", "neck_rotation")
 
 
@@ -335,10 +331,10 @@ def paper_axes_deviation(body: Body, motion: Motion, known: Mapping[str, np.ndar
     for column in sorted({int(c) for columns in between.values() for c in columns}):
         coordinate = int(body.tree.free[column])
         moved = np.array(motion.values)
-        moved[:, coordinate] += AXES_DIFFERENCE_STEP_RAD
+        moved[:, coordinate] += DIFFERENCE_STEP
         changed = to_paper_axes(body, motion.with_(values=follow_couplers(body, moved), deviation=None))
         own = [i for span, columns in between.items() if column in columns for i in spans[span]]
-        slope = wrap_angles(changed.values[:, own] - base.values[:, own]) / AXES_DIFFERENCE_STEP_RAD
+        slope = wrap_angles(changed.values[:, own] - base.values[:, own]) / DIFFERENCE_STEP
         sd[:, own] = np.hypot(sd[:, own], slope * motion.deviation[:, [coordinate]])
     for name, deviation in known.items():
         sd[:, base.names.index(name)] = deviation
