@@ -58,7 +58,7 @@ def test_what_is_within_a_usual_error_or_chance_is_no_finding(values):
 
 @pytest.mark.parametrize(
     ("shift_sd", "scale_sd", "said"),
-    [(5.1, 0.001, "cam02 15 px or 0.3 %."), (1.0, 0.016, "cam02 3 px or 4.8 %."), (4.9, 0.0149, "")],
+    [(5.1, 0.001, "cam02 15 px, 0.2° or 0.3 %."), (2.0, 0.016, "cam02 6 px, 0.2° or 4.8 %."), (4.9, 0.0149, "")],
 )
 def test_what_a_recording_cannot_show_is_said(shift_sd, scale_sd, said):
     """Three standard deviations; up to three times what is tolerated in a calibration, 5 px and 1.5 %, nothing is."""

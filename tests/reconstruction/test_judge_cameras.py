@@ -92,7 +92,7 @@ def test_two_opposite_cameras_say_that_they_cannot_show_a_wrong_focal_length():
         findings = compare_cameras(seen, [cameras[0], undone(cameras[1], change)], 0.3).findings
         assert [(finding.code, finding.severity) for finding in findings] == [("camera_coarse", Severity.INFO)]
         for name in ("cam01", "cam02"):
-            (least,) = re.findall(rf"{name} \d+ px or ([\d.]+) %", findings[0].message)
+            (least,) = re.findall(rf"{name} \d+ px, [\d.]+° or ([\d.]+) %", findings[0].message)
             assert float(least) > 3.0
     judged = judge_cameras({"t": (seen, cameras)}, CameraOptions(refine="auto"), 0.3)["t"]
     assert judged.cameras == tuple(cameras)
