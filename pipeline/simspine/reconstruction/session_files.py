@@ -41,13 +41,7 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction.sessions import (
-    OtherSession,
-    SessionTrial,
-    rate_of_session,
-    require_points,
-    trials_of_files,
-)
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, file_trials, rate_of_session, require_points
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -200,7 +194,7 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     paths = _shown(folder.rglob("*_m_person*.trc"))  # other endings: added by simspine or the marker augmentation
-    for trial in trials_of_files([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
+    for trial in file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
         known = [name for name in trial.source.names if name in load_skeleton("halpe26").names]  # type: ignore[union-attr]
         yield replace(trial, marker_set=skeleton_of_names(known).name, person=trial.name.rpartition("_")[2])
 
@@ -214,12 +208,12 @@ def _is_added(path: Path) -> bool:
 def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.glob("MarkerData/**/*.trc")) if "PreAugmentation" not in path.parts]
     targets = partial(_targets, kinematics=folder / "OpenSimData/Kinematics")
-    return trials_of_files([path for path in paths if not _is_added(path)], targets)
+    return file_trials([path for path in paths if not _is_added(path)], targets)
 
 
 def _vicon(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
-    return trials_of_files([path for path in paths if not _is_added(path)], _targets)
+    return file_trials([path for path in paths if not _is_added(path)], _targets)
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:

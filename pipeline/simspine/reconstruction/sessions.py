@@ -67,7 +67,7 @@ def require_points(points: Detections | Markers, where: str) -> None:
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
 
 
-def trials_of_files(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...]]) -> list[SessionTrial]:
+def file_trials(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...]]) -> list[SessionTrial]:
     """A trial of each marker file. Files without markers are left out with a warning; `InputError` if all are."""
     trials: list[SessionTrial] = []
     faults: list[str] = []

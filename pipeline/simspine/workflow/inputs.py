@@ -62,7 +62,7 @@ class CaptureSource:
         of_person = self.calibration.suffix.lower() == ".json" and self.person in json_or_empty(self.calibration)
         cameras = read_calibration(self.calibration, self.person if of_person else None)
         by_name = {camera.name.lower(): camera for camera in cameras}
-        names = [v.stem if v.suffix in TABLE_ENDINGS else v.name.removesuffix("_json") for v in self.keypoints]
+        names = [v.stem if v.suffix.lower() in TABLE_ENDINGS else v.name.removesuffix("_json") for v in self.keypoints]
         named = [by_name.get(name.lower()) for name in names]
         if known := [camera for camera in named if camera is not None]:
             if len({camera.name for camera in known}) == len(names):
