@@ -137,6 +137,15 @@ def test_a_misspelt_packaged_configuration_is_named(arguments):
     assert "lims-only.yaml does not exist" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["run", "doctor", "status"])
+@pytest.mark.parametrize("name", ["walk.bvh", "walk.FBX", "walk.mp4", "walk.mot"])
+def test_other_files_are_refused_with_what_is_read_instead(tmp_path, command, name):
+    (tmp_path / name).write_text("HIERARCHY\nROOT Hips\n{\n\tOFFSET 0.0 0.0 0.0\n")
+    said = failed(call(command, tmp_path / name))
+    assert f"{name} is no configuration (.yaml). Markers are read from .c3d and .trc: export them as one." in said
+    assert "`simspine init`" in said
+
+
 def test_a_folder_of_a_packaged_name_is_no_configuration(tmp_path, monkeypatch):
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)

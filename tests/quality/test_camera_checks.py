@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from simspine.quality.assess import check_camera_images, which_camera_remains_open
+from simspine.quality.assess import check_camera_images, check_least_errors, which_camera_remains_open
 from simspine.quality.findings import Severity
 from simspine.vision.camera_check import IMAGE_ERROR_QUANTITIES, CameraCheck, MixUp
 
@@ -29,6 +29,7 @@ def compared(**values: float) -> CameraCheck:
         ({"shift_x_px": -22.4, "shift_y_px": 9.0}, "camera_shift", "22 ± 2 px to the left and 9 ± 4 px below,"),
         ({"shift_x_px": 22.4, "shift_y_px": -4.0}, "camera_shift", "22 ± 2 px to the right, compared"),
         ({"shift_x_px": 4.9, "shift_y_px": 9.0}, "camera_shift", "the person appears 9 ± 4 px below, compared"),
+        ({"shift_x_px": 5.0, "shift_y_px": -5.0}, "camera_shift", "5 ± 2 px to the right and 5 ± 4 px above,"),
         ({"roll": -0.02}, "camera_roll", "turned by 1.1 ± 0.1° counter-clockwise, compared with cam01, cam03, cam04"),
         ({"scale": 0.03}, "camera_scale", "is 3.0 ± 0.2 % too large, compared with cam01, cam03, cam04"),
         ({"late": 2.0}, "camera_late", "+2.0 ± 0.2 frames later than the first camera"),
@@ -46,13 +47,25 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     [
         {"shift_x_px": 4.9},
         {"shift_y_px": 5.9},
-        {"shift_x_px": 4.9, "shift_y_px": 4.9},
+        {"shift_x_px": 3.4, "shift_y_px": 3.4},  # 4.8 px in all
         {"roll": 0.008},
         {"scale": 0.014},
     ],
 )
 def test_what_is_within_a_usual_error_or_chance_is_no_finding(values):
     assert list(check_camera_images([*JUDGES, compared(**values)], [])) == []
+
+
+@pytest.mark.parametrize(
+    ("shift_sd", "scale_sd", "said"),
+    [(5.1, 0.001, "cam02 15 px, 0.2° or 0.3 %."), (2.0, 0.016, "cam02 6 px, 0.2° or 4.8 %."), (4.9, 0.0149, "")],
+)
+def test_what_a_recording_cannot_show_is_said(shift_sd, scale_sd, said):
+    """Three standard deviations; up to three times what is tolerated in a calibration, 5 px and 1.5 %, nothing is."""
+    unsure = replace(compared(), deviation=SMALL | {"shift_y_px": shift_sd, "scale": scale_sd})
+    found = list(check_least_errors([*JUDGES, unsure]))
+    assert [(one.code, one.severity, one.where) for one in found] == [("camera_coarse", Severity.INFO, "")] * bool(said)
+    assert not said or found[0].message.endswith(f"only from these sizes on: {said}")
 
 
 def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():

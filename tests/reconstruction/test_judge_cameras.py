@@ -8,6 +8,7 @@ from rigs import one, undone, walk
 from small_project import ring
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
 from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import choose_cameras, compare_cameras, judge_cameras
@@ -79,6 +80,22 @@ def test_delays_are_stated_with_their_interval_once():
     codes = [finding.code for finding in chosen["corrected"]["findings"]]
     assert "camera_delays" in codes
     assert "camera_clocks" not in codes
+
+
+def test_two_opposite_cameras_say_that_they_cannot_show_a_wrong_focal_length():
+    """Errors along the epipolar lines leave no trace: points move towards one camera. It is said, and no fault."""
+    markers, cameras = walk("exact", 1, 40)[2], [ring(2)[0], ring(2)[1]]
+    xy = project_points(cameras, markers.xyz).swapaxes(0, 1)
+    xy = xy + np.random.default_rng(5).normal(0, 2.0, xy.shape)
+    seen = Keypoints(markers.names, 50.0, xy, np.full(xy.shape[:3], 0.9))
+    for change in (one(), one(focal=0.03)):
+        findings = compare_cameras(seen, [cameras[0], undone(cameras[1], change)], 0.3).findings
+        assert [(finding.code, finding.severity) for finding in findings] == [("camera_coarse", Severity.INFO)]
+        for name in ("cam01", "cam02"):
+            (least,) = re.findall(rf"{name} \d+ px, [\d.]+° or ([\d.]+) %", findings[0].message)
+            assert float(least) > 3.0
+    judged = judge_cameras({"t": (seen, cameras)}, CameraOptions(refine="auto"), 0.3)["t"]
+    assert judged.cameras == tuple(cameras)
 
 
 @pytest.mark.parametrize("views", [0, 1])

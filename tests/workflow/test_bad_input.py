@@ -11,6 +11,7 @@ import yaml
 from command_line import call
 from small_c3d import write_small_c3d
 
+from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame
 from simspine.core.settings import models_folder
 from simspine.core.types import Markers, Origin
@@ -41,8 +42,8 @@ def test_calibration_that_is_a_folder(copied, refused):
 
 
 def test_folders_are_of_the_cameras_after_which_they_are_named(copied, truth):
-    """In a calibration of another order, with one more camera; other folders are in the file's order. No folder makes
-    a camera count twice."""
+    """In a calibration of another order, with one more camera, however names are spelt; other folders are in the file's
+    order. A name in another camera's place is refused, also where two folders have it."""
     trial, cameras = copied.config.subjects["S01"].trials["bow"], truth.cameras
     write_calibration(
         copied.folder / "cameras.toml",
@@ -51,11 +52,26 @@ def test_folders_are_of_the_cameras_after_which_they_are_named(copied, truth):
     found = capture_of_config(trial, "S01", copied.config).cameras()
     assert [camera.name for camera in found] == [camera.name for camera in cameras]
     assert found[1].t == pytest.approx(cameras[1].t)
-    other = shutil.copytree(copied.folder / "pose/bow/cam02_json", copied.folder / "pose/bow/left")
-    for folder in (str(other), trial.keypoints[0]):
-        renamed = trial.model_copy(update={"keypoints": [*trial.keypoints[:1], folder, *trial.keypoints[2:]]})
-        given = capture_of_config(renamed, "S01", copied.config).cameras()
-        assert [camera.name for camera in given] == ["cam03", "cam09", "cam01", "cam04", "cam02"]
+    others = [shutil.move(folder, f"{folder[:-10]}{k}_json") for k, folder in enumerate(trial.keypoints)]
+
+    def cameras_of(*folders):
+        renamed = trial.model_copy(update={"keypoints": [str(folder) for folder in folders]})
+        return [camera.name for camera in capture_of_config(renamed, "S01", copied.config).cameras()]
+
+    assert cameras_of(*others) == ["cam03", "cam09", "cam01", "cam04", "cam02"]
+    upper = shutil.copytree(others[0], copied.folder / "pose/bow/CAM01_json")
+    third = shutil.copytree(others[2], copied.folder / "pose/bow/cam03_json")
+    assert cameras_of(upper, third) == ["cam01", "cam03"]
+    refusal = r"the place of another in \S+cameras.toml: .*CAM01_json in that of cam0[39].*\. Name all"
+    for folders in ([upper, *others[1:]], [third, upper, *others[2:]], [third, upper, upper]):
+        with pytest.raises(InputError, match=refusal):
+            cameras_of(*folders)
+    with pytest.warns(UserWarning, match=r"by the calibration's order: \S+/1_json of cam09, \S+/2_json of cam01\.$"):
+        assert cameras_of(third, *others[1:3])[0] == "cam03"
+    tables = [copied.folder / name for name in ("cam01.csv", "Cam03.csv")]  # of DeepLabCut
+    for table in tables:
+        table.touch()
+    assert cameras_of(*tables) == ["cam01", "cam03"]
 
 
 def test_keypoint_folder_that_does_not_exist(copied, refused):

@@ -834,6 +834,21 @@ def test_movement_with_uneven_times_or_other_axes_is_refused(tmp_path, change, s
     assert said in refusal(tmp_path)
 
 
+@pytest.mark.parametrize("lines", [0, 5])
+def test_files_without_markers_are_named_and_left_out(tmp_path, lines):
+    """A neutral.trc that was begun, or has a header alone. Where no other file is there, the session is refused."""
+    write_opencap(tmp_path)
+    (walk := tmp_path / "MarkerData/walk.trc").rename(whole := tmp_path / "MarkerData/zwalk.trc")
+    for path in (walk, walk.with_name("neutral.trc")):
+        path.write_text("\n".join(whole.read_text().splitlines()[:lines]))
+    with pytest.warns(UserWarning, match=r"left out of the session: \S+neutral\.trc.* \S+/walk\.trc") as caught:
+        assert [trial.name for trial in read_session(tmp_path).trials] == ["zwalk"]
+    assert len(caught) == 1
+    whole.unlink()
+    with pytest.raises(InputError, match=r"neutral\.trc"):
+        read_session(tmp_path)
+
+
 def test_hidden_files_are_no_trials(tmp_path):
     """macOS puts them next to files on foreign disks; a killed process may leave one."""
     write_opencap(tmp_path)

@@ -178,6 +178,7 @@ def read_marker_set(name: str) -> MarkerSet:
         require_known("landmark", [place for place in names.values() if not place.endswith(SKIN_SUFFIX)], known)
         unused = tuple(str(name) for name in data.get("unused", ()))
         name = data.get("name", path.stem)
+        own_names = () if base.name in ("", base.places_of) else base.own  # of a set without places of its own
         return MarkerSet(
             name=name,
             places={**base.places, **places},  # other places as in the base set
@@ -185,14 +186,9 @@ def read_marker_set(name: str) -> MarkerSet:
             origin=Origin(data["origin"]) if "origin" in data else base.origin,
             segments={**base.segments, **{key: segment_from(key, **e) for key, e in data.get("pairs", {}).items()}},
             unused=tuple(name for name in (*base.unused, *unused) if name not in names),
-            own=(*_names_of(base), *names, *places, *unused) if names else tuple({**base.places, **places}),
+            own=(*own_names, *names, *places, *unused) if names else tuple({**base.places, **places}),
             places_of=name if places else base.places_of,
         )
-
-
-def _names_of(base: MarkerSet) -> tuple[str, ...]:
-    """The own names of a set without places of its own; () of a set with places."""
-    return () if base.name in ("", base.places_of) else base.own
 
 
 def marker_set_path(name: str) -> Path:

@@ -12,6 +12,7 @@ import click
 
 from simspine.core.errors import InputError, printable, unknown_name
 
+CONFIG_ENDINGS = (".yaml", ".yml", ".json", "")
 CONFIG_PARAMETERS = {"config_argument", "config_path"}  # both name the configuration
 
 
@@ -103,6 +104,9 @@ def packaged_config(path: Path | None) -> Path:
         return path / "config.yaml"
     folder = data_folder("configs")
     packaged = folder / f"{path}.yaml"
+    if path.is_file() and path.suffix.lower() not in CONFIG_ENDINGS:
+        advice = "Markers are read from .c3d and .trc: export them as one. For videos and sessions: `simspine init`"
+        raise InputError(f"{path} is no configuration ({CONFIG_ENDINGS[0]}). {advice}.")
     if path.is_file() or (path.name == str(path) and packaged.is_file()):
         return path if path.is_file() else packaged
     if path.name != str(path) or path.suffix or path.is_dir():

@@ -12,20 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from simspine.anatomy import curvature, recipes
 from simspine.anatomy.body import Body, neutral_poses
-from simspine.anatomy.curvature import (
-    LUMBAR_LEVELS,
-    SACRAL_TILT_SD,
-    SPINE_LEVELS,
-    SPINE_MARKERS,
-    THORACIC_LEVELS,
-    Level,
-    VertebraeOfBody,
-    displace_vertebrae,
-    read_endplates,
-    scale_vertebrae,
-    with_tilted_sacrum,
-)
 from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.person_variation import (
     OWN_LIST_NAME,
@@ -39,16 +27,6 @@ from simspine.anatomy.person_variation import (
     vary_joint_places,
 )
 from simspine.anatomy.priors import LevelPrior, LinearPrior, Prior, level_priors
-from simspine.anatomy.recipes import (
-    Recipe,
-    build_body,
-    default_weights,
-    place_inferred,
-    read_prior,
-    read_recipe,
-    vertebra_markers,
-    virtual_spine_markers,
-)
 from simspine.anatomy.scaling import ScaleFactors, measure_factors, scale_body
 from simspine.anatomy.split_torso import carried_vertebrae, spine_levels
 from simspine.anatomy.vertebrae import forced_by_model
@@ -89,35 +67,37 @@ class SizedBody:
     """
 
     body: Body
-    recipe: Recipe
+    recipe: recipes.Recipe
     factors: Mapping[str, float]
     person: Person | None = None
     doubt: str = ""
 
     @cached_property
-    def vertebrae(self) -> VertebraeOfBody:
+    def vertebrae(self) -> curvature.VertebraeOfBody:
         """Centroids and endplates on the bodies that carry them, with the person's displacements and sacral tilt."""
-        scaled = scale_vertebrae(carried_vertebrae(self.recipe.partition, read_endplates()), self.factors)
+        scaled = curvature.scale_vertebrae(
+            carried_vertebrae(self.recipe.partition, curvature.read_endplates()), self.factors
+        )
         if self.person is None:
             return scaled
         offsets = {level: centroid.offset_m for level, centroid in self.person.centroids.items()}
-        return with_tilted_sacrum(displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
+        return curvature.with_tilted_sacrum(curvature.displace_vertebrae(scaled, offsets), self.person.sacral_tilt[0])
 
     @property
     def sacral_tilt_sd(self) -> float:
         """rad: standard deviation of the tilt of the sacrum's endplate."""
-        return SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
+        return curvature.SACRAL_TILT_SD if self.person is None else self.person.sacral_tilt[1]
 
     @cached_property
-    def levels(self) -> tuple[Level, ...]:
+    def levels(self) -> tuple[curvature.Level, ...]:
         """The levels of the spine, with their coordinates."""
         articulation = self.recipe.articulation
-        return SPINE_LEVELS if articulation is None else spine_levels(articulation)
+        return curvature.SPINE_LEVELS if articulation is None else spine_levels(articulation)
 
     @cached_property
     def trunk(self) -> tuple[str, ...]:
         """Free coordinates of the lumbar and thoracic levels."""
-        trunk = (level for level in self.levels if level.name in (*LUMBAR_LEVELS, *THORACIC_LEVELS))
+        trunk = (level for level in self.levels if level.name in (*curvature.LUMBAR_LEVELS, *curvature.THORACIC_LEVELS))
         return tuple(name for level in trunk for name in level.coordinates if name in self.ranges)
 
     @cached_property
@@ -138,11 +118,11 @@ class SizedBody:
     @cached_property
     def prior(self) -> Prior:
         """The recipe's prior, about this person's standing curve if it was estimated."""
-        return read_prior(self.recipe) if self.person is None else personal_prior(self.person, self.recipe)
+        return recipes.read_prior(self.recipe) if self.person is None else personal_prior(self.person, self.recipe)
 
     def weights(self, marker_set: str) -> dict[str, float]:
         """Weights of inverse kinematics by marker name."""
-        return default_weights(self.recipe, marker_set)
+        return recipes.default_weights(self.recipe, marker_set)
 
     @property
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -153,7 +133,7 @@ class SizedBody:
 
 def size_body(
     trials: Sequence[Markers],
-    recipe: str | Recipe,
+    recipe: str | recipes.Recipe,
     marker_set: str,
     options: ScalingOptions,
     height: float | None = None,
@@ -165,9 +145,9 @@ def size_body(
     trials: markers of all trials of the person, y_up. marker_set: name of the set that places points on the body.
     height: m, or None. mass: kg, or None. skin_height: height of skin markers' centres above the skin, m.
     """
-    recipe = read_recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = recipes.read_recipe(recipe) if isinstance(recipe, str) else recipe
     skin = dict.fromkeys(name for markers in trials for name in is_skin_marker(markers.names))
-    unscaled = build_body(recipe, marker_set, tuple(skin), skin_height)
+    unscaled = recipes.build_body(recipe, marker_set, tuple(skin), skin_height)
     factors = measure_factors(unscaled, stack_trials(trials), recipe, height=height, limits=options)
     body = scale_body(unscaled, factors, mass, recipe)
     return SizedBody(body, recipe, factors.by_body, doubt=factors.doubt), factors
@@ -363,8 +343,8 @@ def _problem_of_person(
 
 def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
     """{marker whose place is published: names of the constants of the bias that is subtracted from the place}."""
-    on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
-    points = [name for name in SPINE_MARKERS if name in body.marker_names]
+    on_bones = (*recipes.virtual_spine_markers(body).values(), *recipes.vertebra_markers(body).values())
+    points = [name for name in curvature.SPINE_MARKERS if name in body.marker_names]
     followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
     return followed | {point: places.region_of(point) for point in points}
 
@@ -404,7 +384,9 @@ def _fitted_body(
     centroids = own_centroids(sized.body, places.spine_points, own, variance=variance, lasting_sd=lasting_sd)
     moved = dict(zip(places.points, errors.own, strict=True)) | carried_along(sized.body, centroids)
     values = fit.solution.constants[: len(unknowns.variations)].tolist()
-    return place_inferred(vary_joint_places(sized.body, unknowns.variations, values, moved), sized.recipe), centroids
+    return recipes.place_inferred(
+        vary_joint_places(sized.body, unknowns.variations, values, moved), sized.recipe
+    ), centroids
 
 
 def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceErrors, **others: Any) -> Person:
@@ -426,7 +408,7 @@ def _person_of_fit(unknowns: _PersonUnknowns, fit: PersonFit, errors: PlaceError
     )
 
 
-def _population_prior(recipe: Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:
+def _population_prior(recipe: recipes.Recipe, levels: Sequence[LevelPrior], coronal_scale: float) -> list[LinearPrior]:
     """Priors on all constants of a person except places."""
     priors, pelvis = [LinearPrior({v.name: 1.0}, 0.0, v.sd, v.source) for v in recipe.anatomy], recipe.pelvis
     priors += curve_prior(levels, {} if pelvis is None else pelvis.incidence, coronal_scale)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from simspine.core.errors import InputError
+from simspine.learning import spine_network
 from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, DescentRun, train_by_descent
 from simspine.learning.onnx_files import OnnxLayout, write_onnx
 from simspine.learning.options import (
@@ -18,23 +19,6 @@ from simspine.learning.options import (
     CurriculumStage,
     SpineDetectorOptions,
     SpineNetworkSize,
-)
-from simspine.learning.spine_network import (
-    BINS_PER_PX,
-    NetworkOutputs,
-    NetworkWeights,
-    PointGraph,
-    SimccMaps,
-    SpineNetwork,
-    WantedOutputs,
-    all_losses,
-    best_places,
-    build_network,
-    covariances_of_spread,
-    maps_of_outputs,
-    read_weights,
-    total_loss,
-    wanted_maps,
 )
 from simspine.learning.spine_samples import CropBatch, CropReader, LabelledPeople, plain_view
 from simspine.vision.spinepose import input_shape, open_session, output_shapes, reads_unbiased
@@ -51,7 +35,7 @@ class Teacher:
     SpineTrack. state: weights that a student can start from, or None.
     """
 
-    see: Callable[[Tensor], SimccMaps]
+    see: Callable[[Tensor], spine_network.SimccMaps]
     names: tuple[str, ...]
     state: Mapping[str, Tensor] | None = None
 
@@ -92,18 +76,18 @@ def student_weights(
 
 
 def _own_teacher(path: Path, size: SpineNetworkSize, device: str) -> Teacher:
-    weights = read_weights(path)
+    weights = spine_network.read_weights(path)
     if weights.size != size:
         text = f"the teacher {path} has a network of {weights.size}, the student one of {size}"
         raise InputError(f"{text}; they must be equal. Set `network` to the teacher's.")
     try:
-        network = build_network(weights).to(device)
+        network = spine_network.build_network(weights).to(device)
     except (RuntimeError, AttributeError):
         raise InputError(
             f"{path}: its weights are not those of a network of its size and points. The file may be damaged."
         ) from None
 
-    def see(crops: Tensor) -> SimccMaps:
+    def see(crops: Tensor) -> spine_network.SimccMaps:
         with torch.no_grad():
             return network(crops).maps
 
@@ -116,7 +100,7 @@ def _onnx_teacher(path: Path) -> Teacher:
     if size != CROP_SIZE_PX:
         raise InputError(f"the teacher {path} takes images of {size} px, expected {CROP_SIZE_PX}.")
     outputs = output_shapes(session, CROP_SIZE_PX, path)[:2]
-    bins = [round(side * BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
+    bins = [round(side * spine_network.BINS_PER_PX) for side in CROP_SIZE_PX[::-1]]
     has_heatmaps = len(outputs[0]) == 4
     if (not has_heatmaps and [shape[-1] for shape in outputs] != bins) or outputs[0][1] not in POINTS_BY_COUNT:
         raise InputError(
@@ -125,9 +109,11 @@ def _onnx_teacher(path: Path) -> Teacher:
         )
     name = session.get_inputs()[0].name
 
-    def see(crops: Tensor) -> SimccMaps:
+    def see(crops: Tensor) -> spine_network.SimccMaps:
         outputs = session.run(None, {name: crops.float().cpu().numpy()})[: 1 if has_heatmaps else 2]
-        return maps_of_outputs([torch.as_tensor(part, device=crops.device) for part in outputs], reads_unbiased(path))
+        return spine_network.maps_of_outputs(
+            [torch.as_tensor(part, device=crops.device) for part in outputs], reads_unbiased(path)
+        )
 
     return Teacher(see, POINTS_BY_COUNT[outputs[0][1]])
 
@@ -149,7 +135,7 @@ def fit_detector(
     error of a network. Raises `InputError` where people fill no batch, where an image cannot be read, and as
     `train_by_descent` does.
     """
-    training, graph = options.training, PointGraph.of(reader.names)
+    training, graph = options.training, spine_network.PointGraph.of(reader.names)
 
     def stage(epoch: int) -> CurriculumStage:
         return stage_at_epoch(epoch, training.epochs, options.curriculum)
@@ -157,10 +143,12 @@ def fit_detector(
     def losses(network: nn.Module, batch: CropBatch) -> dict[str, Tensor]:
         wanted = _wanted_outputs(batch, reader.names, teacher, run.device)
         with torch.autocast(run.device, torch.bfloat16, enabled=training.mixed):
-            found: NetworkOutputs = network(crop_tensor(batch, run.device))
-        exact = NetworkOutputs(SimccMaps(found.maps.x.float(), found.maps.y.float()), found.spread.float())
-        parts = all_losses(exact, wanted, graph, options.losses)
-        return {**parts, TOTAL_LOSS: total_loss(parts, options.losses)}
+            found: spine_network.NetworkOutputs = network(crop_tensor(batch, run.device))
+        exact = spine_network.NetworkOutputs(
+            spine_network.SimccMaps(found.maps.x.float(), found.maps.y.float()), found.spread.float()
+        )
+        parts = spine_network.all_losses(exact, wanted, graph, options.losses)
+        return {**parts, TOTAL_LOSS: spine_network.total_loss(parts, options.losses)}
 
     def begin(network: nn.Module, epoch: int) -> None:
         now = stage(epoch)
@@ -185,11 +173,13 @@ def fit_detector(
         return train_by_descent(make, goal, run)
 
 
-def _wanted_outputs(batch: CropBatch, names: tuple[str, ...], teacher: Teacher | None, device: str) -> WantedOutputs:
+def _wanted_outputs(
+    batch: CropBatch, names: tuple[str, ...], teacher: Teacher | None, device: str
+) -> spine_network.WantedOutputs:
     places, weight = (
         torch.as_tensor(part, dtype=torch.float32, device=device) for part in (batch.places, batch.weight)
     )
-    wanted = WantedOutputs(places, weight, wanted_maps(places))
+    wanted = spine_network.WantedOutputs(places, weight, spine_network.wanted_maps(places))
     if teacher is None:
         return wanted
     taught = tuple(names.index(name) for name in teacher.names)
@@ -249,11 +239,11 @@ def sight_people(network: nn.Module, reader: CropReader) -> Sightings:
     network.eval()
     with torch.no_grad():
         for batch in reader.plain(CROPS_AT_ONCE):
-            found: NetworkOutputs = network(crop_tensor(batch, device))
+            found: spine_network.NetworkOutputs = network(crop_tensor(batch, device))
             maps = found.maps
             height = torch.stack([maps.x.amax(-1), maps.y.amax(-1)]).mean(0).clamp(0, 1)
             labels = np.where(batch.weight[..., None] > 0, batch.places, np.nan)
-            arrays = best_places(maps), covariances_of_spread(found.spread), height
+            arrays = spine_network.best_places(maps), spine_network.covariances_of_spread(found.spread), height
             parts.append((labels, *(array.double().cpu().numpy() for array in arrays)))
     labels, places, covariance, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
     return Sightings(places=places, labels=labels, covariance=covariance, confidence=confidence)
@@ -275,16 +265,16 @@ ONNX_OUTPUTS = ("simcc_x", "simcc_y", "covariance")
 class _Exported(nn.Module):
     """Outputs as tensors: maps, and covariances in px²."""
 
-    def __init__(self, network: SpineNetwork):
+    def __init__(self, network: spine_network.SpineNetwork):
         super().__init__()
         self.network = network
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         found = self.network(crops)
-        return found.maps.x, found.maps.y, covariances_of_spread(found.spread)
+        return found.maps.x, found.maps.y, spine_network.covariances_of_spread(found.spread)
 
 
-def export_onnx(path: Path, weights: NetworkWeights) -> float:
+def export_onnx(path: Path, weights: spine_network.NetworkWeights) -> float:
     """Write the network atomically; returns the largest difference between onnxruntime's and PyTorch's outputs.
 
     Input: crops (n, 3, 256, 192). Outputs: simcc_x (n, points, 384), simcc_y (n, points, 512), covariance (n, points,
@@ -292,4 +282,4 @@ def export_onnx(path: Path, weights: NetworkWeights) -> float:
     """
     crops = torch.as_tensor(np.random.default_rng(1).standard_normal((2, 3, *CROP_SIZE_PX)), dtype=torch.float32)
     layout = OnnxLayout(("crops",), ONNX_OUTPUTS, len(weights.names), {"names": json.dumps(weights.names)})
-    return write_onnx(path, _Exported(build_network(weights)), (crops,), layout)
+    return write_onnx(path, _Exported(spine_network.build_network(weights)), (crops,), layout)

@@ -48,6 +48,7 @@ CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or
 REFINE_HINT = "`cameras.refine: auto` corrects it as far as the recording shows; better, calibrate again."
 WHICH_CAMERA_OPEN_HINT = "Which of the cameras is off remains open: several that judge disagree with one another."
 CAMERA_LATE_CODE = "camera_late"
+COARSE_RATIO = 3.0  # of the least error noticed to the tolerated one; in simulated recordings usually up to 2.7
 
 
 def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -> Iterator[Finding]:
@@ -75,11 +76,11 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     shift = np.array([check.value["shift_x_px"], check.value["shift_y_px"]])
     spread = np.array([check.deviation["shift_x_px"], check.deviation["shift_y_px"]])
     directions = (("to the right", "to the left"), ("below", "above"))
-    sure = (np.abs(shift) > THRESHOLDS["camera_shift"].value) & (np.abs(shift) > SURE_DISAGREEMENT_SD * spread)
-    if sure.any():
+    distance, tolerated = float(np.hypot(*shift)), THRESHOLDS["camera_shift"].value
+    if distance > tolerated and distance**2 > SURE_DISAGREEMENT_SD * np.hypot(*(shift * spread)):
         towards = " and ".join(
             f"{abs(shift[k]):.0f} ± {NORMAL_95 * spread[k]:.0f} px {directions[k][int(shift[k] < 0)]}"
-            for k in np.flatnonzero(sure)
+            for k in np.flatnonzero(np.abs(shift) >= min(tolerated, np.abs(shift).max()))
         )
         text = f"{check.camera}: the person appears {towards}, compared with {others}."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
@@ -102,6 +103,20 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     if abs(late) > THRESHOLDS["camera_late"].value and abs(late) > SURE_DISAGREEMENT_SD * doubt:
         text = f"{check.camera}: {late:+.1f} ± {NORMAL_95 * doubt:.1f} frames later than the first camera."
         yield warning(CAMERA_LATE_CODE, text, where=check.camera)
+
+
+def check_least_errors(checks: Sequence[CameraCheck]) -> Iterator[Finding]:
+    """Information on the least errors of cameras that the comparison would have noticed, where these are large."""
+    rows = []
+    for check in checks:
+        least = {name: SURE_DISAGREEMENT_SD * check.deviation[name] for name in TOLERATED_CAMERA_ERRORS}
+        decisive = ("shift_x_px", "shift_y_px", "scale")  # turns are always coarse: a person is narrow
+        if any(least[name] > COARSE_RATIO * TOLERATED_CAMERA_ERRORS[name] for name in decisive):
+            shift, turn = max(least["shift_x_px"], least["shift_y_px"]), np.degrees(least["roll"])
+            rows.append(f"{check.camera} {shift:.0f} px, {turn:.1f}° or {100 * least['scale']:.1f} %")
+    if rows:
+        text = f"a shift, a turn or a wrong scale of the image is noticed only from these sizes on: {'; '.join(rows)}."
+        yield Finding("camera_coarse", Severity.INFO, text)
 
 
 def bump_finding(views: Sequence[str], frame: int, jump_px: float) -> Finding:

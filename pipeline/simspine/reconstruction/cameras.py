@@ -72,9 +72,9 @@ def compare_cameras(seen: Keypoints, cameras: Sequence[Camera], min_confidence: 
         unseen.append(warning(assess.CAMERA_UNJUDGED_CODE, f"{name}: saw {count} {said}.", where=name))
     points, chosen = select_views(seen, views), [cameras[view] for view in views]
     comparison = check_cameras(points, chosen, min_confidence, assess.TOLERATED_CAMERA_ERRORS)
-    return ComparedCameras(
-        comparison.checks, (*assess.check_camera_images(comparison.checks, comparison.mixed_up), *unseen), tuple(views)
-    )
+    found = assess.check_camera_images(comparison.checks, comparison.mixed_up)
+    findings = (*found, *unseen, *assess.check_least_errors(comparison.checks))
+    return ComparedCameras(comparison.checks, findings, tuple(views))
 
 
 def judge_cameras(
@@ -170,7 +170,7 @@ def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding])
             yield finding
         elif (finding.code, finding.where) not in remaining:
             yield replace(finding, severity=Severity.INFO, suggestion=REFINEMENT_REMOVED_IT)
-    for finding in left:
+    for finding in (one for one in left if one.severity is not Severity.INFO):
         cure = finding.suggestion if finding.code == assess.CAMERA_LATE_CODE else NOT_REPAIRED_TEXT
         yield replace(finding, message=f"after refinement, {finding.message}", suggestion=cure)
 

@@ -24,7 +24,6 @@ from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
 from simspine.core.types import Camera, Markers
 from simspine.io.atomic import atomic_folder, write_text
-from simspine.io.c3d import read_markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_cells
@@ -42,7 +41,7 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction.sessions import OtherSession, SessionTrial, rate_of_session, require_points
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, file_trials, rate_of_session, require_points
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -194,13 +193,10 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in _shown(folder.rglob("*_m_person*.trc")):
-        if re.search(r"_m_person\d+$", path.stem):  # others were added by simspine or the marker augmentation
-            markers, person = read_markers(path), path.stem.rpartition("_")[2]
-            targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *_kinematics(path.parent, path.stem))
-            skeleton = skeleton_of_names([name for name in markers.names if name in load_skeleton("halpe26").names])
-            files = {"markers": str(path)}
-            yield SessionTrial(path.stem, markers, targets, marker_set=skeleton.name, person=person, files=files)
+    paths = _shown(folder.rglob("*_m_person*.trc"))  # other endings: added by simspine or the marker augmentation
+    for trial in file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
+        known = [name for name in trial.source.names if name in load_skeleton("halpe26").names]  # type: ignore[union-attr]
+        yield replace(trial, marker_set=skeleton_of_names(known).name, person=trial.name.rpartition("_")[2])
 
 
 def _is_added(path: Path) -> bool:
@@ -209,19 +205,15 @@ def _is_added(path: Path) -> bool:
     return path.stem.endswith(SUFFIX) and f"{path.stem.removesuffix(SUFFIX)}{path.suffix}".lower() in names
 
 
-def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in _shown(folder.glob("MarkerData/**/*.trc")):
-        if not _is_added(path) and "PreAugmentation" not in path.parts:
-            motion = _kinematics(folder / "OpenSimData/Kinematics", path.stem)
-            targets = (path.with_name(f"{path.stem}{SUFFIX}.trc"), *motion)
-            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
+def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
+    paths = [path for path in _shown(folder.glob("MarkerData/**/*.trc")) if "PreAugmentation" not in path.parts]
+    targets = partial(_targets, kinematics=folder / "OpenSimData/Kinematics")
+    return file_trials([path for path in paths if not _is_added(path)], targets)
 
 
-def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
-    for path in _shown(folder.iterdir()):
-        if path.suffix.lower() == ".c3d" and not _is_added(path):
-            targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
-            yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
+def _vicon(folder: Path, _: Rate) -> Iterable[SessionTrial]:
+    paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
+    return file_trials([path for path in paths if not _is_added(path)], _targets)
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -332,7 +324,7 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             yield replace(points, name=name, targets=targets, person=person, write_table=write)
 
 
-READERS: dict[str, Callable[[Path, Rate], Iterator[SessionTrial]]] = {
+READERS: dict[str, Callable[[Path, Rate], Iterable[SessionTrial]]] = {
     "OpenCap": _opencap,
     "FreeMoCap": _freemocap,
     "Caliscope": _caliscope,
@@ -343,6 +335,12 @@ READERS: dict[str, Callable[[Path, Rate], Iterator[SessionTrial]]] = {
     "Pose2Sim": _pose2sim,
     "Vicon": _vicon,
 }
+
+
+def _targets(path: Path, kinematics: Path | None = None) -> tuple[Path, ...]:
+    """Files to add to one of markers; kinematics: the folder of its motion, by default the file's."""
+    added = path.with_name(f"{path.stem}{SUFFIX}{path.suffix.lower()}")
+    return (added, *_kinematics(kinematics or path.parent, path.stem))
 
 
 def _kinematics(folder: Path, name: str) -> tuple[Path, Path]:

@@ -12,6 +12,7 @@ from simspine.anatomy.options import ScalingOptions
 from simspine.core.errors import InputError
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
+from simspine.io.c3d import read_markers
 from simspine.io.calibration import read_calibration
 from simspine.io.text_tables import list_names, warn_assumed
 from simspine.io.video import VIDEO_ENDINGS, Video, describe_unevenness, find_project, open_videos, resampling_rate
@@ -64,6 +65,24 @@ def require_points(points: Detections | Markers, where: str) -> None:
     places = points.people if isinstance(points, Detections) else points.xyz
     if not np.isfinite(places).any():
         raise InputError(f"{where}: every point is missing or at 0 0 0 in every frame. Was an empty trial exported?")
+
+
+def file_trials(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...]]) -> list[SessionTrial]:
+    """A trial of each marker file. Files without markers are left out with a warning; `InputError` if all are."""
+    trials: list[SessionTrial] = []
+    faults: list[str] = []
+    for path in paths:
+        try:
+            markers = read_markers(path)
+            require_points(markers, str(path))
+            trials.append(SessionTrial(path.stem, markers, targets(path), files={"markers": str(path)}))
+        except InputError as fault:
+            faults.append(str(fault))
+    if faults and not trials:
+        raise InputError(faults[0])
+    if faults:
+        warn_assumed(f"left out of the session: {' '.join(faults)}")
+    return trials
 
 
 def rate_of_session(folder: Path, given: float | None, stated: float | None = None) -> float:

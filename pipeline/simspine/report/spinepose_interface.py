@@ -20,27 +20,8 @@ from simspine.io.image_streams import Photographs, open_camera, read_image, requ
 from simspine.report.body_video import video_writer
 from simspine.report.canvas import to_bgr
 from simspine.report.overlay import body_lines, draw, draw_with_world, line_colour, point_colour
+from simspine.vision import lifting, one_camera
 from simspine.vision.detector import extent_boxes
-from simspine.vision.lifting import (
-    PACKAGED_LIFTER,
-    WARM_UP_FRAMES,
-    FramedPose,
-    Lifter,
-    LiftingLens,
-    PeopleLifter,
-    PeoplePlacer,
-    WorldChoices,
-)
-from simspine.vision.one_camera import (
-    FILE_POINT_NAMES,
-    FILE_POINT_ORDER,
-    FILE_SPINE_INDICES,
-    DetectedPerson,
-    PeopleWatcher,
-    WatchSettings,
-    options_of_model,
-    watch_camera,
-)
 from simspine.vision.options import DetectionOptions
 from simspine.vision.spinepose import SPINEPOSE_SIZES, check_weights, fastest_device, known_weights
 
@@ -50,20 +31,20 @@ WITHOUT_EFFECT = {  # SpinePose's defaults; other values are a warning
     "smoothing_mincutoff": 0.1, "smoothing_beta": 0.1, "smoothing_dcutoff": 1.0,
 }  # fmt: skip
 FOLLOWING_THRESHOLD = 0.3  # of a score: with it SpinePose follows people, and lifts those whom it follows
-NOBODY = DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
+NOBODY = one_camera.DetectedPerson(np.full((37, 2), np.nan), np.zeros(37), np.zeros(37, bool), np.zeros(37, bool))
 
 
 def points_metainfo() -> dict[str, Any]:
     """Names, colours (red, green, blue) and lines of the 37 points in MMPose's layout, in simspine's colours."""
-    table, names, points, lines = FILE_POINT_ORDER, FILE_POINT_ORDER.names, {}, {}
+    table, names, points, lines = one_camera.FILE_POINT_ORDER, one_camera.FILE_POINT_ORDER.names, {}, {}
     for i, name in enumerate(names):
-        colour = list(reversed(to_bgr(point_colour(FILE_POINT_NAMES[i]))))
+        colour = list(reversed(to_bgr(point_colour(one_camera.FILE_POINT_NAMES[i]))))
         half = "lower" if name.endswith(("hip", "knee", "ankle", "toe", "heel")) else "upper"
         swap = "" if table.swaps[i] == i else names[table.swaps[i]]
         points[i] = {"name": name, "id": i, "color": colour, "type": half, "swap": swap}
-    limbs, spine = body_lines(FILE_POINT_NAMES)
+    limbs, spine = body_lines(one_camera.FILE_POINT_NAMES)
     for i, (a, b) in enumerate((*limbs, *pairwise(spine))):
-        colour = list(reversed(to_bgr(line_colour(FILE_POINT_NAMES[a], FILE_POINT_NAMES[b]))))
+        colour = list(reversed(to_bgr(line_colour(one_camera.FILE_POINT_NAMES[a], one_camera.FILE_POINT_NAMES[b]))))
         lines[i] = {"link": (names[a], names[b]), "id": i, "color": colour}
     weights = {"joint_weights": list(table.weights), "sigmas": list(table.sigmas)}
     return {"dataset_name": "spinetrack", "keypoint_info": points, "skeleton_info": lines, **weights}
@@ -112,8 +93,8 @@ class SpinePoseEstimator:
         Without effect; other values than the defaults are a warning.
     """
 
-    SPINE_IDS = list(FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
-    num_keypoints = len(FILE_POINT_NAMES)
+    SPINE_IDS = list(one_camera.FILE_SPINE_INDICES)  # noqa: RUF012 - SpinePose's own constant: S1, L5, L3, L1, T8, T3, C7, C4, C1
+    num_keypoints = len(one_camera.FILE_POINT_NAMES)
     metainfo = points_metainfo()
 
     mode: str | PathLike = "large"
@@ -129,33 +110,33 @@ class SpinePoseEstimator:
     hardware_acceleration: bool = True
     mixed_precision: bool = False
     max_detections: int = 10
-    lifter: str | PathLike = PACKAGED_LIFTER
+    lifter: str | PathLike = lifting.PACKAGED_LIFTER
     estimate_camera_pose: bool = True
     estimate_ground_plane: bool = True
-    warmup_frames: int = WARM_UP_FRAMES
+    warmup_frames: int = lifting.WARM_UP_FRAMES
     show_lifting_panel: bool = True
     backend: str = "onnxruntime"
 
     def __post_init__(self):
         _warn_without_effect({"backend": self.backend, "mixed_precision": self.mixed_precision})
         self._options = self._detection_options()
-        self._lens = LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
-        self._people: tuple[DetectedPerson, ...] = ()
+        self._lens = lifting.LiftingLens(diagonal_deg=self.camera_field_of_view, K=self.camera_intrinsics)
+        self._people: tuple[one_camera.DetectedPerson, ...] = ()
 
     @cached_property
-    def _watcher(self) -> PeopleWatcher:
+    def _watcher(self) -> one_camera.PeopleWatcher:
         return self.open_watcher(smooth=False)
 
-    def open_watcher(self, smooth: bool) -> PeopleWatcher:
+    def open_watcher(self, smooth: bool) -> one_camera.PeopleWatcher:
         """A watcher that detects people in successive images with the estimator's networks; close it in the end."""
-        return PeopleWatcher(WatchSettings(self._options, smooth))
+        return one_camera.PeopleWatcher(one_camera.WatchSettings(self._options, smooth))
 
     def _detection_options(self) -> DetectionOptions:
         require_known("detector", [self.detector], PEOPLE_FINDERS)
         model = str(self.mode)
         if model in SPINEPOSE_SIZES and self.model_version != "latest":
             model = f"{self.model_version}/{model}"
-        if options_of_model(model, self.max_detections).detector == "spinepose":
+        if one_camera.options_of_model(model, self.max_detections).detector == "spinepose":
             known_weights(model)
             try:
                 check_weights(model)
@@ -164,7 +145,7 @@ class SpinePoseEstimator:
                     raise
                 warnings.warn(f"{error} BlazePose is used; its spine is inferred.", stacklevel=4)
                 model = "blazepose"
-        options = options_of_model(model, self.max_detections)
+        options = one_camera.options_of_model(model, self.max_detections)
         device = self.device
         if device == "auto":
             device = (fastest_device() if self.hardware_acceleration else None) or "cpu"
@@ -176,7 +157,7 @@ class SpinePoseEstimator:
         points = [np.column_stack([person.points, person.scores]) for person in self.find_people(image)]
         return extent_boxes(points, (image.shape[1], image.shape[0]))[: len(points)]
 
-    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
+    def find_people(self, image: np.ndarray, bboxes: np.ndarray | None = None) -> tuple[one_camera.DetectedPerson, ...]:
         """The people, with inferred points marked. bboxes: (people, 4) x0 y0 x1 y1 px, if their boxes are known: one
         person is given for each, without any point where nobody is in it."""
         if bboxes is None:
@@ -186,7 +167,7 @@ class SpinePoseEstimator:
             self._people = tuple(replace(person, number=number) for number, person in enumerate(people, 1))
         return self._people
 
-    def _look_at(self, image: np.ndarray, boxes: np.ndarray | None = None) -> tuple[DetectedPerson, ...]:
+    def _look_at(self, image: np.ndarray, boxes: np.ndarray | None = None) -> tuple[one_camera.DetectedPerson, ...]:
         self._watcher.reset_identities()
         return self._watcher.watch_image(require_image(image), time=0.0, boxes=boxes)
 
@@ -200,24 +181,26 @@ class SpinePoseEstimator:
         return self.in_spinepose_form(people, image, self.open_placer(camera_pose=False))
 
     def in_spinepose_form(
-        self, people: Sequence[DetectedPerson], image: np.ndarray, placer: PeoplePlacer | None
+        self, people: Sequence[one_camera.DetectedPerson], image: np.ndarray, placer: lifting.PeoplePlacer | None
     ) -> tuple[np.ndarray, ...]:
         """Points and scores of an image's people, and their points in space where there is a placer."""
         flat = self.postprocess(*_keypoints_and_scores(people))
         return flat if placer is None else (*flat, self.lift(placer, people, image))
 
-    def lift(self, placer: PeoplePlacer, people: Sequence[DetectedPerson], image: np.ndarray) -> np.ndarray:
+    def lift(
+        self, placer: lifting.PeoplePlacer, people: Sequence[one_camera.DetectedPerson], image: np.ndarray
+    ) -> np.ndarray:
         """Points (people, 37, 3) m of an image's people in the placer's axes."""
         size = (image.shape[1], image.shape[0])
         self.camera_intrinsics = self._lens.of(size).K
         return _rows_in_space(people, placer.place_at_once(people, size))[..., :3]
 
-    def open_placer(self, camera_pose: bool) -> PeoplePlacer | None:
+    def open_placer(self, camera_pose: bool) -> lifting.PeoplePlacer | None:
         """A placer of people in space, image by image, where they are lifted. camera_pose: in a world frame, not in
         the camera's axes."""
         if not self.enable_lifting:
             return None
-        choices = WorldChoices(
+        choices = lifting.WorldChoices(
             self.primary_subject_height if self.estimate_metric_scale else None,
             metric_scale=self.estimate_metric_scale,
             camera_pose=camera_pose and self.estimate_camera_pose,
@@ -225,9 +208,9 @@ class SpinePoseEstimator:
             warm_up=self.warmup_frames,
         )
         least = self.lifting_thr if self._options.detector == "spinepose" else 0.0
-        return PeoplePlacer(PeopleLifter(Lifter(Path(self.lifter)), self._lens, least), choices)
+        return lifting.PeoplePlacer(lifting.PeopleLifter(lifting.Lifter(Path(self.lifter)), self._lens, least), choices)
 
-    def open_panel(self) -> PeoplePlacer | None:
+    def open_panel(self) -> lifting.PeoplePlacer | None:
         """The placer of people in the world next to a picture; None where none is drawn."""
         return self.open_placer(camera_pose=True) if self.show_lifting_panel and self.estimate_camera_pose else None
 
@@ -323,27 +306,29 @@ class PoseTracker:
         self.solution.close()
 
 
-def _keypoints_and_scores(people: Sequence[DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
+def _keypoints_and_scores(people: Sequence[one_camera.DetectedPerson]) -> tuple[np.ndarray, np.ndarray]:
     """Points (people, 37, 2) px and scores (people, 37); a missing point is 0 0 with score 0."""
     places = np.nan_to_num(np.array([one.points for one in people]).reshape(-1, 37, 2))
     return places, np.array([one.scores for one in people]).reshape(-1, 37)
 
 
 def _results(
-    people: Sequence[DetectedPerson], spine_only: bool, placed: Mapping[int, FramedPose] | None = None
+    people: Sequence[one_camera.DetectedPerson],
+    spine_only: bool,
+    placed: Mapping[int, lifting.FramedPose] | None = None,
 ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """(people, 37 or 9, 3) x px, y px, score, and with `placed` also (…, 4) x y z m, score; empty without people."""
     if not people:
         return np.array([]) if placed is None else (np.array([]), np.array([]))
-    chosen = list(FILE_SPINE_INDICES if spine_only else range(len(FILE_POINT_NAMES)))
+    chosen = list(one_camera.FILE_SPINE_INDICES if spine_only else range(len(one_camera.FILE_POINT_NAMES)))
     places, scores = _keypoints_and_scores(people)
     rows = np.concatenate([places, scores[..., None]], -1)[:, chosen]
     return rows if placed is None else (rows, _rows_in_space(people, placed)[:, chosen])
 
 
-def _rows_in_space(people: Sequence[DetectedPerson], placed: Mapping[int, FramedPose]) -> np.ndarray:
+def _rows_in_space(people: Sequence[one_camera.DetectedPerson], placed: Mapping[int, lifting.FramedPose]) -> np.ndarray:
     """(people, 37, 4) x y z m, score; 0 for points that were not placed."""
-    nowhere = np.zeros((len(FILE_POINT_NAMES), 4))
+    nowhere = np.zeros((len(one_camera.FILE_POINT_NAMES), 4))
     found = {one.number: placed[one.number].rows_y_up(one.names, one.scores) for one in people if one.number in placed}
     return np.array([found.get(one.number, nowhere) for one in people]).reshape(-1, *nowhere.shape)
 
@@ -435,7 +420,7 @@ def infer_video(
         placer = estimator.open_placer(camera_pose=True)
         panel = estimator.open_panel()
         detected, placed = [], []
-        for shot, people in watch_camera(camera, watcher):
+        for shot, people in one_camera.watch_camera(camera, watcher):
             detected.append(people)
             if placer is not None:
                 placed += placer.push(people, (shot.image.shape[1], shot.image.shape[0]))

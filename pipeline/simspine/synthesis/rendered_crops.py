@@ -19,23 +19,12 @@ from simspine.core.types import Camera, Motion
 from simspine.io.atomic import atomic_path, write_text
 from simspine.io.coco import COCO_HIDDEN, COCO_VISIBLE, keypoint_list, run_lengths, write_coco_people
 from simspine.io.image_streams import encode_jpeg, read_image
+from simspine.synthesis import rendered_scenes
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.bodies import truth_body
 from simspine.synthesis.population import SyntheticSubject, make_subject
 from simspine.synthesis.raster import NO_TRIANGLE, Light, join_meshes
 from simspine.synthesis.rendered_people import RenderedPerson, linear_light, make_person, person_mesh, recolour_clothes
-from simspine.synthesis.rendered_scenes import (
-    RenderedPicture,
-    Sensor,
-    draw_camera,
-    draw_light,
-    draw_room,
-    draw_sensor,
-    draw_things,
-    expose_picture,
-    finer_camera,
-    take_picture,
-)
 from simspine.synthesis.shading import ShadowMap, see_room, shadow_map
 from simspine.synthesis.signals import random_stream
 from simspine.synthesis.virtual_trial import claim_folder, make_trial
@@ -79,7 +68,9 @@ def flesh_depths(points: np.ndarray, skin: np.ndarray) -> np.ndarray:
     return cKDTree(skin).query(points)[0] + np.array([_FLESH_RADII_M[name] for name in _SIMSPINE_NAMES])
 
 
-def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> PictureLabels | None:
+def label_picture(
+    picture: rendered_scenes.RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray
+) -> PictureLabels | None:
     """Labels of the person in a picture; None if fewer than `MIN_VISIBLE_PX` are visible.
 
     xyz: (37, 3) m in the world, SIMSPINE's points; reach: (37,) m from `flesh_depths`.
@@ -97,9 +88,11 @@ def label_picture(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, rea
     return PictureLabels(keypoints[_SPINETRACK_ORDER], local[_SPINETRACK_ORDER], mask, (left, top, width, height))
 
 
-def points_in_sight(picture: RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray) -> np.ndarray:
+def points_in_sight(
+    picture: rendered_scenes.RenderedPicture, camera: Camera, xyz: np.ndarray, reach: np.ndarray
+) -> np.ndarray:
     """(points,) bool: whether nothing is farther in front of a point than its reach; False outside the image."""
-    fine = finer_camera(camera, picture.scale)
+    fine = rendered_scenes.finer_camera(camera, picture.scale)
     px, local = project_one(fine, xyz), xyz @ camera.R.T + camera.t
     pixel = np.round(np.nan_to_num(px, nan=-1.0)).astype(int)
     inside = ((pixel >= 0) & (pixel < fine.size)).all(1)
@@ -174,7 +167,7 @@ class Sample:
     image: np.ndarray
     labels: PictureLabels
     camera: Camera
-    sensor: Sensor
+    sensor: rendered_scenes.Sensor
     frame: int
 
 
@@ -215,19 +208,19 @@ def _attempt_crop(who: Performer, style: RenderSettings, rng: np.random.Generato
     if style.fixed_cameras:
         placing = random_stream(0, "fixed camera", str(rng.integers(style.fixed_cameras)))
         fixed = (placing, who.points.mean((0, 1)))
-    camera = draw_camera(rng, body.points[::40], who.floor, style.size, fixed=fixed)
-    light, sensor = draw_light(rng), draw_sensor(rng)
-    things = draw_things(rng, camera.centre, body.points[::300])
+    camera = rendered_scenes.draw_camera(rng, body.points[::40], who.floor, style.size, fixed=fixed)
+    light, sensor = rendered_scenes.draw_light(rng), rendered_scenes.draw_sensor(rng)
+    things = rendered_scenes.draw_things(rng, camera.centre, body.points[::300])
     shadow = shadow_map(body.points, body.triangles, light.way)
     behind = _draw_background(rng, camera, light, shadow=shadow, floor=who.floor, images=style.backgrounds)
     mesh = join_meshes([body, *things])
-    picture = take_picture(
+    picture = rendered_scenes.take_picture(
         camera, mesh, len(body.triangles), light=light, shadow=shadow, behind=behind, scale=style.samples
     )
     labels = label_picture(picture, camera, who.points[frame], who.reach)
     if labels is None:
         return None
-    image = expose_picture(picture.colours, sensor, rng)
+    image = rendered_scenes.expose_picture(picture.colours, sensor, rng)
     return Sample(image=image, labels=labels, camera=camera, sensor=sensor, frame=frame)
 
 
@@ -237,9 +230,9 @@ def _draw_background(
     """(height, width, 3) linear colours: a part of one of the user's images, or a room."""
     if images and rng.random() < _OWN_BACKGROUND:
         return _part_of_image(images[int(rng.integers(len(images)))], camera.size, rng)
-    room = draw_room(rng, camera.centre[None], floor)
+    room = rendered_scenes.draw_room(rng, camera.centre[None], floor)
     lamp = light.strength * max(float(light.way[2]), 0.3)
-    coarse = finer_camera(camera, _BACKGROUND_SCALE)
+    coarse = rendered_scenes.finer_camera(camera, _BACKGROUND_SCALE)
     seen = see_room(room, coarse, 0.5 * (light.sky + light.ground), lamp=lamp, shadow=shadow)
     soft = cv2.GaussianBlur(seen, (0, 0), _BACKGROUND_BLUR_PX)
     return cv2.resize(soft, camera.size, interpolation=cv2.INTER_LINEAR)

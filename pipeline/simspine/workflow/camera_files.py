@@ -18,6 +18,7 @@ from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import Stills, open_recordings
 from simspine.io.video import TOLERATED_FRAMES, Video
+from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.board import Board, find_board, opencv_board
 from simspine.vision.board_calibration import BoardViews, CalibratedCameras, calibrate_boards
@@ -82,7 +83,7 @@ _CHECK_KEYS = {"judging_views": "others", "used_observations": "used"}  # fields
 
 
 def print_check(config: Config, subject: str | None, trial: str | None, out: Path | None = None) -> bool:
-    """Print a line per camera, and the findings; True if there is a finding."""
+    """Print a line per camera, and the findings; True if one is more than information."""
     recorded = recorded_keypoints(config, subject, trial)
     compared = compare_cameras(recorded.keypoints, recorded.cameras, config.triangulation.min_confidence)
     rows = []
@@ -96,12 +97,13 @@ def print_check(config: Config, subject: str | None, trial: str | None, out: Pat
         print_table(f"Cameras compared with one another: {_what_is_compared(recorded)}", CHECK_HEADINGS, rows)
     for finding in compared.findings:
         print(printable(f"{finding.severity}: {finding.message}\n    {finding.suggestion}"))
-    if not compared.findings:
+    faults = [finding for finding in compared.findings if finding.severity is not Severity.INFO]
+    if not faults:
         print("No camera disagrees by more than chance and a usual calibration's error.")
     checks = [{_CHECK_KEYS.get(name, name): value for name, value in asdict(one).items()} for one in compared.checks]
     findings = [finding.to_dict() for finding in compared.findings]
     write_figures(out, {"trials": recorded.trials, "cameras": checks, "findings": findings})
-    return bool(findings)
+    return bool(faults)
 
 
 def print_refinement(config: Config, subject: str | None, trial: str | None, out: Path, figures: Path | None) -> None:
