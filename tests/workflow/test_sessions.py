@@ -545,6 +545,30 @@ def test_one_of_two_people_in_pose2sims_points_is_followed_throughout(tmp_path):
     check_markers(tmp_path / "Session/walk/kinematics/walk_spine.trc", centres)
 
 
+def test_frame_range_of_pose2sim_is_obeyed_and_named(tmp_path):
+    """Times of the added files are those of Pose2Sim's own: frame 3 at 3 / 50 s. The last of the range is left out."""
+    project, about = tmp_path / "Session", "[project]\nframe_rate = 50\nframe_range = "
+    centres = write_pose2sim(project / "walk")
+    (project / "Config.toml").write_text(f"{about}[3, 9]\n")
+    assert "frames 3 to 8 of 0 to 11 are read, as frame_range says" in " ".join(add(project).split())
+    added = read_markers(project / "walk/kinematics/walk_spine.trc")
+    np.testing.assert_allclose(added.time, np.arange(3, 9) / RATE, atol=1e-6)
+    np.testing.assert_allclose(read_mot(project / "walk/kinematics/walk_spine.mot").time, added.time, atol=1e-6)
+    check_markers(project / "walk/kinematics/walk_spine.trc", centres.with_(xyz=centres.xyz[3:9]))
+    for all_frames in ("'auto'", "'all'", "[]", "[0, 12]", "[0, 500]"):
+        (project / "Config.toml").write_text(f"{about}{all_frames}\n")
+        (trial,) = read_session(project).trials
+        assert (len(trial.source.people), trial.start) == (FRAMES, 0.0)
+    for wrong, said in (("[12, 20]", "the 2D points are of frames 0 to 11"), ("[3.5, 9]", "expected 'all', or two")):
+        (project / "Config.toml").write_text(f"{about}{wrong}\n")
+        assert said in refusal(project)
+
+
+def test_a_run_of_a_session_leads_to_the_command_for_sessions(tmp_path):
+    write_pose2sim(tmp_path / "Session/walk")
+    assert f"simspine add-spine {tmp_path / 'Session'}" in " ".join(failed(call("run", tmp_path / "Session")).split())
+
+
 def test_a_camera_without_2d_points_is_named(tmp_path):
     write_pose2sim(tmp_path / "Session/walk")
     shutil.rmtree(tmp_path / "Session/walk/pose/cam02_json")

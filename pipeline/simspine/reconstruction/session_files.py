@@ -42,7 +42,7 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction.sessions import OtherSession, SessionTrial, rate_of_session, require_points
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, in_frame_range, rate_of_session, require_points
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -163,10 +163,12 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frame_rate = rate_of_session(place, rate, _number_in(project, "frame_rate", place / "Config.toml"))
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
+        seen, start = in_frame_range(seen, views, project.get("frame_range"), place / "Config.toml")
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
             text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
             warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
-        yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
+        seen = seen._replace(skeleton=skeleton.name)
+        yield SessionTrial(name, seen, targets, calibration=calibration, files=files, start=start)
 
 
 def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:

@@ -13,7 +13,8 @@ from simspine.core.errors import InputError
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.calibration import read_calibration
-from simspine.io.text_tables import list_names, warn_assumed
+from simspine.io.keypoint_json import files_by_frame
+from simspine.io.text_tables import list_names, warn_assumed, warn_left_out
 from simspine.io.video import VIDEO_ENDINGS, Video, describe_unevenness, find_project, open_videos, resampling_rate
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.stage import Known, Options, Stage
@@ -32,7 +33,7 @@ class SessionTrial:
     calibration: of 2D points. marker_set: of points in space, where their names do not show it. person: their name.
     turn: (3, 3) from the session's coordinates to z_up in metres. write_table: writes points in the session's
     coordinates and format. files: the trial's entries in a configuration; empty where a configuration cannot name the
-    session's files.
+    session's files. start: s, the time at which the session's own tables have the first frame of 2D points.
     """
 
     name: str
@@ -44,6 +45,7 @@ class SessionTrial:
     turn: np.ndarray | None = None
     write_table: TableWriter | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,27 @@ def rate_of_session(folder: Path, given: float | None, stated: float | None = No
     if fault := describe_unevenness(video):
         warn_assumed(f"{fault}; the points of {folder} are taken to be at {video.rate:.5g} (rate=…).")
     return video.rate
+
+
+def in_frame_range(seen: Detections, views: Sequence[Path], stated: Any, config: Path) -> tuple[Detections, float]:
+    """2D points of the frames that Pose2Sim's `frame_range` says, the last not included; the time of the first, s.
+
+    views: their folders. stated: that setting; none or a word such as 'all' leaves all frames.
+    """
+    first = min(min(files_by_frame(view)) for view in views)
+    after = first + len(seen.people)
+    if stated and not isinstance(stated, str):
+        if not (isinstance(stated, list) and [type(number) for number in stated] == [int, int]):
+            raise InputError(f"{config}: frame_range is {str(stated)[:30]}; expected 'all', or two frames: [10, 300].")
+        start, stop = max(first, stated[0]), min(after, stated[1])
+        if start >= stop:
+            text = f"frame_range is {stated}, but the 2D points are of frames {first} to {after - 1}"
+            raise InputError(f"{config}: {text}. Write 'all', or frames among these.")
+        if stop - start < len(seen.people):
+            text = f"frames {start} to {stop - 1} of {first} to {after - 1} are read, as frame_range says"
+            warn_left_out(f"{config}: {text}. A configuration written by `simspine init` has all.")
+        seen, first = seen._replace(people=seen.people[start - first : stop - first]), start
+    return seen, first / seen.rate
 
 
 def _first_video(folder: Path) -> Video | None:
