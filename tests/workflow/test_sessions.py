@@ -260,7 +260,9 @@ def test_vicon(tmp_path):
     said = succeeded(call("init", tmp_path, "--out", tmp_path / "mine.yaml"))
     assert f"\nwalk: {len(own) - 1} of {len(own)} markers are known, {FRAMES} frames at 50 Hz" in said
     assert "not used: BACK1." in said
-    assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
+    assert "session of Vicon, Qualisys or Theia, 1 trial(s)" in add(
+        tmp_path
+    )  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
 
@@ -403,7 +405,12 @@ def refusal(folder, *more) -> str:
         (["film_Sports2D/film_Sports2D_px_person00.trc"], "Sports2D", "`to_meters = true`"),
         (["annots/c1/000000.json"], "EasyMocap", "Run its triangulation"),
         (["openpose/c1/000000_keypoints.json", "intri.yml"], "EasyMocap", "Run its triangulation"),
-        (["Walk.x2d", "Walk.xcp"], "Vicon", "Export C3D"),
+        (["Walk.x2d", "Walk.xcp"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
+        (["Walk.qtm"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
+        (["Config.toml", "calibration/Calib.toml"], "Pose2Sim", "neither 2D points nor videos"),
+        (["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"], "DeepLabCut or SLEAP", "a trial with `keypoints`"),
+        (["walk_DLC_3D.csv"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
+        (["cam1.analysis.h5"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
     ],
 )
 def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
@@ -559,9 +566,31 @@ def test_frame_range_of_pose2sim_is_obeyed_and_named(tmp_path):
         (project / "Config.toml").write_text(f"{about}{all_frames}\n")
         (trial,) = read_session(project).trials
         assert (len(trial.source.people), trial.start) == (FRAMES, 0.0)
-    for wrong, said in (("[12, 20]", "the 2D points are of frames 0 to 11"), ("[3.5, 9]", "expected 'all', or two")):
+    for wrong, said in (
+        ("[12, 20]", "the 2D points are of frames 0 to 11"),
+        ("[3]", "not a configuration of Pose2Sim"),
+    ):
         (project / "Config.toml").write_text(f"{about}{wrong}\n")
         assert said in refusal(project)
+
+
+def test_a_frame_range_of_videos_that_pose2sim_has_not_detected_in_is_named(tmp_path):
+    for folder in ("videos", "calibration"):
+        (tmp_path / folder).mkdir()
+    write_calibration(tmp_path / "calibration/Calib.toml", list(ring()))
+    (tmp_path / "Config.toml").write_text("[project]\nframe_range = [3, 9]\n")
+    with pytest.warns(UserWarning, match="frame_range of Config.toml counts for 2D points; videos are read whole"):
+        (trial,) = read_session(tmp_path).trials
+    assert trial.source == tmp_path
+
+
+def test_a_trial_that_pose2sim_leaves_out_of_its_batch_is_left_out_and_named(tmp_path):
+    """Else a trial without a person would stop all others."""
+    for trial in ("walk", "empty"):
+        write_pose2sim(tmp_path / trial)
+    (tmp_path / "Config.toml").write_text("[project]\nframe_rate = 50\nexclude_from_batch = ['empty']\n")
+    with pytest.warns(UserWarning, match=r"empty is left out, as exclude_from_batch of .*Config\.toml says"):
+        assert [trial.name for trial in read_session(tmp_path).trials] == ["walk"]
 
 
 def test_a_run_of_a_session_leads_to_the_command_for_sessions(tmp_path):

@@ -227,8 +227,7 @@ def _posterior_factor(
     assert isinstance(markers, MarkerTerm)
     basis = objective.basis
     # With a spline's knots, far apart, `precision` is enough for the factor too; with unknowns in each frame it is not.
-    dtype = precision if basis.spacing > 1 else float
-    system = BandedSystem(basis, coordinates.shape[1], dtype)
+    system = BandedSystem(basis, coordinates.shape[1], precision if basis.spacing > 1 else float)
     information = markers.of_intervals(basis).information(basis.means_of_intervals(coordinates))
     system.add_blocks(information)
     counts = basis.frames_of_intervals

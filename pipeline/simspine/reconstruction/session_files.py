@@ -149,8 +149,14 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 warn_left_out(f"{place}: 2D points without a calibration in a folder named …calib…; left out.")
             continue
         name = place.resolve().name
+        if name in _pose2sim_project(folder).get("exclude_from_batch", ()):
+            warn_left_out(f"{place} is left out, as exclude_from_batch of {folder / 'Config.toml'} says.")
+            continue
         targets = (place / f"kinematics/{name}{SUFFIX}.trc", *_kinematics(place / "kinematics", name))
+        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
         if not views:
+            if (stated := project.get("frame_range")) and not isinstance(stated, str):
+                warn_left_out(f"{place}: frame_range of Config.toml counts for 2D points; videos are read whole.")
             yield SessionTrial(name, place, targets, files={"folder": str(place)})
             continue
         cameras = read_calibration(calibration)
@@ -159,15 +165,14 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
-        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
         frame_rate = rate_of_session(place, rate, _number_in(project, "frame_rate", place / "Config.toml"))
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
-        seen, start = in_frame_range(seen, views, project.get("frame_range"), place / "Config.toml")
+        seen = seen._replace(skeleton=skeleton.name)
+        seen, start = in_frame_range(seen, views, project, place / "Config.toml")
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
             text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
             warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
-        seen = seen._replace(skeleton=skeleton.name)
         yield SessionTrial(name, seen, targets, calibration=calibration, files=files, start=start)
 
 
@@ -219,7 +224,7 @@ def _opencap(folder: Path, _: Rate) -> Iterator[SessionTrial]:
             yield SessionTrial(path.stem, read_markers(path), targets, files={"markers": str(path)})
 
 
-def _vicon(folder: Path, _: Rate) -> Iterator[SessionTrial]:
+def _c3d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     for path in _shown(folder.iterdir()):
         if path.suffix.lower() == ".c3d" and not _is_added(path):
             targets = (path.with_name(f"{path.stem}{SUFFIX}.c3d"), *_kinematics(folder, path.stem))
@@ -328,8 +333,7 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frame_rate = rate or poses.rate or rate_of_session(folder, rate)
         for person, xyz in poses.people.items():
             name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
-            known = names_of_skeleton(poses.names, None, path)
-            points = _person(known, xyz, path, rate=frame_rate, unit="")
+            points = _person(names_of_skeleton(poses.names, None, path), xyz, path, rate=frame_rate, unit="")
             targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, frame_rate, person)
             yield replace(points, name=name, targets=targets, person=person, write_table=write)
 
@@ -343,7 +347,7 @@ READERS: dict[str, Callable[[Path, Rate], Iterator[SessionTrial]]] = {
     "EasyMocap": _easymocap,
     "movement": _movement,
     "Pose2Sim": _pose2sim,
-    "Vicon": _vicon,
+    "Vicon, Qualisys or Theia": _c3d,
 }
 
 
@@ -449,16 +453,16 @@ def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
     """
     folder = Path(folder)
     programs = read_mapping(Path(__file__).with_name("programs.yaml"))
-    read = ", ".join(f"{tool} ({about['holds']})" for tool, about in programs.items())
+    read = ", ".join(f"{tool} ({programs[tool]['holds']})" for tool in READERS)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name the folder of a session: {read}.")
-    for tool, about in programs.items():
-        trials = _distinct_names(list(READERS[tool](folder, rate)), folder)
+    for tool, reader in READERS.items():
+        trials = _distinct_names(list(reader(folder, rate)), folder)
         for trial in trials:
             if not isinstance(trial.source, Path):
                 require_points(trial.source, f"{folder}, trial {trial.name!r}")
         if trials:
-            return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
+            return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=programs[tool]["to_see"])
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")

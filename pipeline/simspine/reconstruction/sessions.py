@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.options import ScalingOptions
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, naming_content
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.calibration import read_calibration
@@ -86,25 +86,27 @@ def rate_of_session(folder: Path, given: float | None, stated: float | None = No
     return video.rate
 
 
-def in_frame_range(seen: Detections, views: Sequence[Path], stated: Any, config: Path) -> tuple[Detections, float]:
-    """2D points of the frames that Pose2Sim's `frame_range` says, the last not included; the time of the first, s.
+def in_frame_range(
+    seen: Detections, views: Sequence[Path], project: Mapping[str, Any], config: Path
+) -> tuple[Detections, float]:
+    """2D points of the frames of Pose2Sim's `frame_range`, whose last is not included; the time of the first, s.
 
-    views: their folders. stated: that setting; none or a word such as 'all' leaves all frames.
+    views: their folders. project: settings; without `frame_range`, or with a word such as 'all', all frames are kept.
     """
     first = min(min(files_by_frame(view)) for view in views)
-    after = first + len(seen.people)
-    if stated and not isinstance(stated, str):
-        if not (isinstance(stated, list) and [type(number) for number in stated] == [int, int]):
-            raise InputError(f"{config}: frame_range is {str(stated)[:30]}; expected 'all', or two frames: [10, 300].")
-        start, stop = max(first, stated[0]), min(after, stated[1])
-        if start >= stop:
-            text = f"frame_range is {stated}, but the 2D points are of frames {first} to {after - 1}"
-            raise InputError(f"{config}: {text}. Write 'all', or frames among these.")
-        if stop - start < len(seen.people):
-            text = f"frames {start} to {stop - 1} of {first} to {after - 1} are read, as frame_range says"
-            warn_left_out(f"{config}: {text}. A configuration written by `simspine init` has all.")
-        seen, first = seen._replace(people=seen.people[start - first : stop - first]), start
-    return seen, first / seen.rate
+    frames, stated = range(first, first + len(seen.people)), project.get("frame_range")
+    if not stated or isinstance(stated, str):
+        return seen, first / seen.rate
+    with naming_content(config, "a configuration of Pose2Sim"):
+        start, stop = stated
+        inside = [frame for frame in frames if start <= frame < stop]
+    if not inside:
+        text = f"frame_range is {stated}, but the 2D points are of frames {first} to {frames[-1]}"
+        raise InputError(f"{config}: {text}. Write 'all', or frames among these.")
+    if len(inside) < len(frames):
+        text = f"frames {inside[0]} to {inside[-1]} of {first} to {frames[-1]} are read, as frame_range says"
+        warn_left_out(f"{config}: {text}. A configuration written by `simspine init` has all.")
+    return seen._replace(people=seen.people[inside[0] - first :][: len(inside)]), inside[0] / seen.rate
 
 
 def _first_video(folder: Path) -> Video | None:

@@ -220,8 +220,7 @@ def presence_chart(
             keys[f"{'on the ' * (kind == 'skin')}{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
     rate = (frames - 1) / (time[-1] - time[0]) if frames > 1 else 1.0
     ends = (time[0] - 0.5 / rate, time[-1] + 0.5 / rate) if frames else (0.0, 1.0)
-    marks = _round_marks(*ends)
-    return _legend(keys) + _chart(names, marks, "time (s)", drawn="".join(parts), look="of-points")
+    return _legend(keys) + _chart(names, _round_marks(*ends), "time (s)", drawn="".join(parts), look="of-points")
 
 
 def _spans(frames: np.ndarray) -> list[tuple[float, float]]:

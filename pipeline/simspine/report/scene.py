@@ -161,8 +161,7 @@ def tube_radius(spine: Markers) -> np.ndarray | None:
     """(frames, points) m: half of each point's 95 % interval in a typical direction; None where not known."""
     if spine.covariance is None:
         return None
-    variance = np.diagonal(spine.covariance, axis1=-2, axis2=-1).mean(-1)
-    return NORMAL_95 * np.sqrt(np.maximum(variance, 0))
+    return NORMAL_95 * np.sqrt(np.maximum(np.diagonal(spine.covariance, axis1=-2, axis2=-1).mean(-1), 0))
 
 
 def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points: Markers | None) -> float:
@@ -189,8 +188,7 @@ def floor_height(poses: Mapping[str, np.ndarray], bones: Sequence[Bone], points:
 
 def camera_frustum(camera: Camera) -> np.ndarray:
     """(5, 3) m, y up: the optical centre and the corners of the image in front of it; distortion left out."""
-    pixels = _IMAGE_CORNERS * camera.size
-    normal = (pixels - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
+    normal = (_IMAGE_CORNERS * camera.size - camera.K[:2, 2]) @ np.linalg.inv(camera.K[:2, :2]).T
     rays = np.concatenate([normal, np.ones((4, 1))], 1) * _IMAGE_DISTANCE_M
     corners = (rays - camera.t) @ camera.R  # R.T (x − t), rows
     return change_frame(np.concatenate([camera.centre[None], corners]), "z_up", "y_up")

@@ -180,8 +180,7 @@ def stature_spread() -> float:
     """Coefficient of variation of stature, both sexes pooled."""
     both = list(read_population()["stature_m"].values())
     mean = np.mean([m for m, _ in both])
-    variance = np.mean([sd**2 + (m - mean) ** 2 for m, sd in both])
-    return float(np.sqrt(variance) / mean)
+    return float(np.sqrt(np.mean([sd**2 + (m - mean) ** 2 for m, sd in both])) / mean)
 
 
 def _draw_parts(rng: np.random.Generator, mean: np.ndarray, cv: float) -> np.ndarray:

@@ -242,8 +242,7 @@ def _run_network(name: str):
     """A function from the network's input to its outputs in their order."""
     from ai_edge_litert.interpreter import Interpreter
 
-    path = packaged_file(Path(__file__).with_name("networks") / name)
-    network = Interpreter(str(path), num_threads=1)
+    network = Interpreter(str(packaged_file(Path(__file__).with_name("networks") / name)), num_threads=1)
     with quiet_stderr():
         network.allocate_tensors()
     source = network.get_input_details()[0]["index"]

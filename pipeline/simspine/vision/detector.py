@@ -147,8 +147,7 @@ class Crops(AbstractContextManager):
         if frame not in self._latest:
             start, length = self._parts[frame]
             self._file.seek(start)
-            packed = np.frombuffer(self._file.read(length), np.uint8)
-            image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+            image = cv2.imdecode(np.frombuffer(self._file.read(length), np.uint8), cv2.IMREAD_COLOR)
             assert image is not None  # it was encoded above
             self._latest = {**dict(list(self._latest.items())[-1:]), frame: cv2.cvtColor(image, cv2.COLOR_BGR2LAB)}
         return self._latest[frame]

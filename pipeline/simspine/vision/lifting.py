@@ -116,8 +116,7 @@ class Lifter:
 
         Units and axes as the card states. NaN for a person without any image point that the lifter uses.
         """
-        used = np.isin(self.card.points, self.card.seen)
-        unseen = ~np.isfinite(image[:, used]).any((1, 2))
+        unseen = ~np.isfinite(image[:, np.isin(self.card.points, self.card.seen)]).any((1, 2))
         outputs = self._run(image.astype(np.float32))
         outputs = [np.where(unseen[:, None, None], np.nan, output.astype(float)) for output in outputs]
         return outputs[0], outputs[1] if self.card.sd else None

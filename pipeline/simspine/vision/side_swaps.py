@@ -84,8 +84,7 @@ def find_swaps(
     vote[rows] = (clear * np.where(labels, -1.0, 1.0)).sum(0)
     group = xyz[:, :, sides]  # (3, frames, 2, pairs)
     group[:, rows] = best.places
-    known = np.isfinite(group).all((0, 2))
-    vote[~suspect & known.any(-1)] = len(rays.R)
+    vote[~suspect & np.isfinite(group).all((0, 2)).any(-1)] = len(rays.R)
     complement = _complement_continues(group, vote, rate)[rows]
     swapped[rows] = (clear & (labels ^ complement)).T
     return swapped

@@ -253,15 +253,13 @@ def _check_input(keypoints: Keypoints, cameras: Sequence[Camera], min_views: int
 
 def usable_confidence(keypoints: Keypoints, min_confidence: float) -> np.ndarray:
     """Confidences (frames, views, points), 0 for observations not to be used."""
-    detected = ~keypoints.of_origin(Origin.INFERRED)
-    floor = np.where(detected, min_confidence, 0.0)
+    floor = np.where(keypoints.of_origin(Origin.INFERRED), 0.0, min_confidence)
     return np.where(keypoints.confidence >= floor, keypoints.confidence, 0.0)
 
 
 def _relative_confidence(confidence: np.ndarray) -> np.ndarray:
     """Confidences relative to each point's mean, so that a point's noise is that of its average observation."""
-    seen = confidence > 0
-    mean = confidence.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+    mean = confidence.sum((0, 1)) / np.maximum((confidence > 0).sum((0, 1)), 1)
     return confidence / np.where(mean > 0, mean, 1.0)
 
 
