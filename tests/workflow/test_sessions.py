@@ -69,6 +69,15 @@ def test_freemocap_in_millimetres(tmp_path):
     check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
 
 
+def test_freemocap_with_its_yolo_tracker(tmp_path):
+    """FreeMoCap 1.8 puts `face_` before all names of a tracker whose points it does not sort into body and hands."""
+    names, xyz, _ = native("coco17")
+    write_wide(tmp_path / "output_data/yolo_body_3d_xyz.csv", [f"face_{name}" for name in names], 1000 * xyz)
+    (trial,) = read_session(tmp_path, rate=RATE).trials
+    assert (trial.marker_set, trial.source.names[5:7]) == ("coco17", ("LShoulder", "RShoulder"))
+    np.testing.assert_allclose(trial.source.xyz, xyz, atol=1e-6)
+
+
 def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     """z points down and forward, as a camera looks; the table that is added has the session's own coordinates."""
     names, xyz, centres = native("coco17")

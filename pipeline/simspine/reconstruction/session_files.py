@@ -381,7 +381,7 @@ def _points_of_table(
         raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
     tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it
     skeleton = next((name for name in skeleton_names() if name in tracker), None)
-    names = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), skeleton, path)
+    names = names_of_skeleton(tuple(re.sub(r"^(body|pose|face)_", "", label) for label in labels), skeleton, path)
     xyz = table[[f"{label}_{axis}" for label in labels for axis in "xyz"]].to_numpy().reshape(len(table), -1, 3)
     return _person(names, xyz, path, rate=rate, unit=unit, calibrations=calibrations, declared=skeleton)
 
