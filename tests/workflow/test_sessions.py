@@ -69,6 +69,15 @@ def test_freemocap_in_millimetres(tmp_path):
     check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
 
 
+def test_freemocap_with_its_yolo_tracker(tmp_path):
+    """FreeMoCap 1.8 puts `face_` before all names of a tracker whose points it does not sort into body and hands."""
+    names, xyz, _ = native("coco17")
+    write_wide(tmp_path / "output_data/yolo_body_3d_xyz.csv", [f"face_{name}" for name in names], 1000 * xyz)
+    (trial,) = read_session(tmp_path, rate=RATE).trials
+    assert (trial.marker_set, trial.source.names[5:7]) == ("coco17", ("LShoulder", "RShoulder"))
+    np.testing.assert_allclose(trial.source.xyz, xyz, atol=1e-6)
+
+
 def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     """z points down and forward, as a camera looks; the table that is added has the session's own coordinates."""
     names, xyz, centres = native("coco17")
@@ -260,7 +269,9 @@ def test_vicon(tmp_path):
     said = succeeded(call("init", tmp_path, "--out", tmp_path / "mine.yaml"))
     assert f"\nwalk: {len(own) - 1} of {len(own)} markers are known, {FRAMES} frames at 50 Hz" in said
     assert "not used: BACK1." in said
-    assert "session of Vicon, 1 trial(s)" in add(tmp_path)  # also where *.c3d and *.C3D are the same files
+    assert "session of Vicon, Qualisys or Theia, 1 trial(s)" in add(
+        tmp_path
+    )  # also where *.c3d and *.C3D are the same files
     check_markers(tmp_path / "walk_spine.c3d", centres)
 
 
@@ -403,7 +414,12 @@ def refusal(folder, *more) -> str:
         (["film_Sports2D/film_Sports2D_px_person00.trc"], "Sports2D", "`to_meters = true`"),
         (["annots/c1/000000.json"], "EasyMocap", "Run its triangulation"),
         (["openpose/c1/000000_keypoints.json", "intri.yml"], "EasyMocap", "Run its triangulation"),
-        (["Walk.x2d", "Walk.xcp"], "Vicon", "Export C3D"),
+        (["Walk.x2d", "Walk.xcp"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
+        (["Walk.qtm"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
+        (["Config.toml", "calibration/Calib.toml"], "Pose2Sim", "neither 2D points nor videos"),
+        (["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"], "DeepLabCut or SLEAP", "a trial with `keypoints`"),
+        (["walk_DLC_3D.csv"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
+        (["cam1.analysis.h5"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
     ],
 )
 def test_what_a_half_session_lacks(tmp_path, files, tool, lacking):
@@ -543,6 +559,52 @@ def test_one_of_two_people_in_pose2sims_points_is_followed_throughout(tmp_path):
     assert f"{FRAMES} of {FRAMES} frames show several people; the one in most views is followed" in said
     assert "detection.person" in said
     check_markers(tmp_path / "Session/walk/kinematics/walk_spine.trc", centres)
+
+
+def test_frame_range_of_pose2sim_is_obeyed_and_named(tmp_path):
+    """Times of the added files are those of Pose2Sim's own: frame 3 at 3 / 50 s. The last of the range is left out."""
+    project, about = tmp_path / "Session", "[project]\nframe_rate = 50\nframe_range = "
+    centres = write_pose2sim(project / "walk")
+    (project / "Config.toml").write_text(f"{about}[3, 9]\n")
+    assert "frames 3 to 8 of 0 to 11 are read, as frame_range says" in " ".join(add(project).split())
+    added = read_markers(project / "walk/kinematics/walk_spine.trc")
+    np.testing.assert_allclose(added.time, np.arange(3, 9) / RATE, atol=1e-6)
+    np.testing.assert_allclose(read_mot(project / "walk/kinematics/walk_spine.mot").time, added.time, atol=1e-6)
+    check_markers(project / "walk/kinematics/walk_spine.trc", centres.with_(xyz=centres.xyz[3:9]))
+    for all_frames in ("'auto'", "'all'", "[]", "[0, 12]", "[0, 500]"):
+        (project / "Config.toml").write_text(f"{about}{all_frames}\n")
+        (trial,) = read_session(project).trials
+        assert (len(trial.source.people), trial.start) == (FRAMES, 0.0)
+    for wrong, said in (
+        ("[12, 20]", "the 2D points are of frames 0 to 11"),
+        ("[3]", "not a configuration of Pose2Sim"),
+    ):
+        (project / "Config.toml").write_text(f"{about}{wrong}\n")
+        assert said in refusal(project)
+
+
+def test_a_frame_range_of_videos_that_pose2sim_has_not_detected_in_is_named(tmp_path):
+    for folder in ("videos", "calibration"):
+        (tmp_path / folder).mkdir()
+    write_calibration(tmp_path / "calibration/Calib.toml", list(ring()))
+    (tmp_path / "Config.toml").write_text("[project]\nframe_range = [3, 9]\n")
+    with pytest.warns(UserWarning, match="frame_range of Config.toml counts for 2D points; videos are read whole"):
+        (trial,) = read_session(tmp_path).trials
+    assert trial.source == tmp_path
+
+
+def test_a_trial_that_pose2sim_leaves_out_of_its_batch_is_left_out_and_named(tmp_path):
+    """Else a trial without a person would stop all others."""
+    for trial in ("walk", "empty"):
+        write_pose2sim(tmp_path / trial)
+    (tmp_path / "Config.toml").write_text("[project]\nframe_rate = 50\nexclude_from_batch = ['empty']\n")
+    with pytest.warns(UserWarning, match=r"empty is left out, as exclude_from_batch of .*Config\.toml says"):
+        assert [trial.name for trial in read_session(tmp_path).trials] == ["walk"]
+
+
+def test_a_run_of_a_session_leads_to_the_command_for_sessions(tmp_path):
+    write_pose2sim(tmp_path / "Session/walk")
+    assert f"simspine add-spine {tmp_path / 'Session'}" in " ".join(failed(call("run", tmp_path / "Session")).split())
 
 
 def test_a_camera_without_2d_points_is_named(tmp_path):

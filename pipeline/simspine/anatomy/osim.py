@@ -220,8 +220,7 @@ def _joint_axes(joint, table: "_FunctionTable", names: tuple[str, ...]):
     elif kind in _AXES_OF_JOINT_TYPE:
         order = iter(names.index(joint.get_coordinates(i).getName()) for i in range(joint.numCoordinates()))
         for axis in _AXES_OF_JOINT_TYPE[kind].replace(" ", ""):
-            moves = axis != "-"
-            yield (np.eye(3)["xyz".index(axis)], IDENTITY_FUNCTION, next(order)) if moves else _FIXED_AXIS
+            yield (np.eye(3)["xyz".index(axis)], IDENTITY_FUNCTION, next(order)) if axis != "-" else _FIXED_AXIS
     else:
         raise InputError(
             f"joint {joint.getName()!r} is a {kind}; known are CustomJoint, {', '.join(_AXES_OF_JOINT_TYPE)}. "

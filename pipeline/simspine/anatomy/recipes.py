@@ -288,9 +288,8 @@ def _linear_prior(
     of: Mapping[str, float], sd: float, source: str, mean: float = 0.0, correlation_time_s: float = 1.0
 ) -> LinearPrior:
     """The prior in a recipe's entry, degrees."""
-    combination = {k: float(v) for k, v in of.items()}
     return LinearPrior(
-        combination=combination,
+        combination={k: float(v) for k, v in of.items()},
         mean=math.radians(mean),
         sd=math.radians(sd),
         source=source,

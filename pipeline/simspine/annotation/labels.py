@@ -170,8 +170,7 @@ def start_journal(
     if not path.exists():
         write_text(path, json.dumps(head) + "\n")
         return
-    content = read_bytes(path)
-    _check_head(path, content, recording, views=views, images=images)
+    _check_head(path, read_bytes(path), recording, views=views, images=images)
     with open(path, "r+b", buffering=0) as file:
         _end_of_lines(file)
 

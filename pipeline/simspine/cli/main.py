@@ -217,7 +217,7 @@ def add_spine_command(folder, rate, marker_set, quiet, **limits):
     """Add an estimated spine to a SESSION of another program, in its folders and formats.
 
     SESSION: the folder of a session of Pose2Sim, Sports2D, OpenCap, FreeMoCap, Caliscope, Anipose, EasyMocap or
-    movement, or of Vicon's C3D files. Files are added; no file of the session is changed. Exit code: 0, 1 where frames
+    movement, or of C3D files. Files are added; no file of the session is changed. Exit code: 0, 1 where frames
     were rejected, or 2 for input that cannot be used.
     """
     from simspine.reconstruction.session_files import read_session

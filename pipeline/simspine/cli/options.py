@@ -110,7 +110,8 @@ def packaged_config(path: Path | None) -> Path:
     if path.is_file() or (path.name == str(path) and packaged.is_file()):
         return path if path.is_file() else packaged
     if path.name != str(path) or path.suffix or path.is_dir():
-        fault = "holds no config.yaml" if path.is_dir() else f"does not exist (looked from {Path.cwd()})"
+        session = f"holds no config.yaml (a session of another program: `simspine add-spine {path}`)"
+        fault = session if path.is_dir() else f"does not exist (looked from {Path.cwd()})"
         raise InputError(f"{path} {fault}. Name a configuration, or write one by `simspine init FILES`.")
     names = sorted(file.stem for file in folder.glob("*.yaml"))
     raise InputError(f"{unknown_name('configuration', str(path), names)} Or name a file: {path}.yaml does not exist.")

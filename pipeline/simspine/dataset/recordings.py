@@ -80,9 +80,8 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST_FILE if path.is_dir() else path
     if not file.is_file():
         raise InputError(f"{file} does not exist; expected a folder of results, or one that `simspine export` wrote.")
-    text = read_bytes(file)
     with naming_content(file, "the manifest of an export, or damaged; export again"):
-        content = json.loads(text)
+        content = json.loads(read_bytes(file))
         schema = content["manifest"]
         for entry in content["files"].values():
             _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]

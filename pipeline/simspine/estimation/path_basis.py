@@ -141,12 +141,11 @@ def path_basis(frames: int, spacing: int) -> Basis:
 
 def _frame_basis(frames: int) -> Basis:
     rows = max(frames - 2, 0)
-    stencil = np.array([[1.0, -2.0, 1.0]])
     return Basis(
         spacing=1,
         first=np.arange(frames),
         weights=np.ones((frames, 1)),
-        accelerations=_sparse_rows(np.tile(stencil, (rows, 1)), np.arange(rows), frames),
+        accelerations=_sparse_rows(np.tile([[1.0, -2.0, 1.0]], (rows, 1)), np.arange(rows), frames),
         frame_of_row=np.arange(2, rows + 2),
         lags=2,
         diagonal_last_lag=True,

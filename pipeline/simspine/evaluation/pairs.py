@@ -117,8 +117,7 @@ def _check_unit(pair: PointPair) -> None:
     if not frames.any():
         return
     predicted, true = (rms_radius(xyz[frames], both[frames]) for xyz in (pair.estimate, pair.truth))
-    ratio = float(np.median(predicted / np.maximum(true, 1e-3)))
-    unit = unit_of_ratio(ratio)
+    unit = unit_of_ratio(float(np.median(predicted / np.maximum(true, 1e-3))))
     if unit is not None:
         raise InputError(
             f"the points of {pair.subject}/{pair.trial} are spread over {np.median(predicted):.3g} m (RMS from their "

@@ -89,12 +89,9 @@ def _coco_records(takes: ExportTrials, every: int) -> Iterator[tuple[dict, dict]
             keypoints = _view_keypoints(take, view)
             others = None if vertebral is None else _view_keypoints(vertebral, other_views[i])
             for frame in frames:
-                labelled = keypoints[frame, :, 2] > 0
-                if labelled.any():
-                    image = {
-                        "width": view.camera.size[0], "height": view.camera.size[1],
-                        "file_name": image_name(stem, int(frame)),
-                    }  # fmt: skip
+                if (keypoints[frame, :, 2] > 0).any():
+                    width, height = view.camera.size
+                    image = {"width": width, "height": height, "file_name": image_name(stem, int(frame))}
                     places = {} if others is None else {VERTEBRAL_KEY: keypoint_list(others[frame])}
                     yield image, _coco_annotation(keypoints[frame]) | places
 
@@ -179,9 +176,8 @@ def _category_names(
 
 def read_coco_results(path: Path) -> dict[str, np.ndarray]:
     """COCO's results, an entry a detected person. image_id: texts; keypoints: (people, points, 3); score: (people,)."""
-    text = read_bytes(path)
     with naming_content(path, "a list of COCO keypoint results"):
-        rows = load_json(text)
+        rows = load_json(read_bytes(path))
         points = len(rows[0]["keypoints"]) // 3
         return {
             "image_id": np.array([str(row["image_id"]) for row in rows]),

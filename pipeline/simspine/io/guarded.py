@@ -136,8 +136,7 @@ def run_guarded_reader() -> None:
         _limit_resources(int(memory), int(seconds))
         arrays, metadata = readers[kind](path)
         content = json.dumps(metadata, default=lambda value: value.tolist() if hasattr(value, "tolist") else str(value))
-        text = np.frombuffer(content.encode(), np.uint8)
-        np.savez(out, said=text, **arrays)  # type: ignore[arg-type]
+        np.savez(out, said=np.frombuffer(content.encode(), np.uint8), **arrays)  # type: ignore[arg-type]
     except InputError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(REFUSED_EXIT_CODE)

@@ -192,10 +192,9 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
 
     Of three in the order of their names the outer two must be farthest apart.
     """
-    table = read_skin_table()
     names = sorted(
         (name for name in is_skin_marker(measured.names) if skin_landmark(name) not in PELVIS_SKIN_MARKERS),
-        key=table.along,
+        key=read_skin_table().along,
     )
     path = measured.xyz[:, measured.indices(names)]
     for triple in triples_out_of_order(path)[:1]:

@@ -120,9 +120,10 @@ def _with_vertical(judged: JudgedCameras, seen: Keypoints, min_confidence: float
         evidence = f"as the person stood, ± {doubt:.0f}°" if doubt else f"{sign}{'xyz'[axis]} points up"
         text += f"; the world was turned upright, {evidence}. The person faces OpenSim's x axis when most upright."
         cure += " `cameras.find_vertical: false` keeps it as it is."
+        upright = (camera.with_(R=camera.R @ vertical.R.T) for camera in judged.cameras)
+        judged = replace(judged, cameras=tuple(upright))
     finding = Finding(WORLD_VERTICAL_CODE, Severity.WARNING, text, cure)
-    cameras = tuple(vertical.turned_upright(camera) for camera in judged.cameras)
-    return replace(judged, cameras=cameras, findings=(finding, *judged.findings))
+    return replace(judged, findings=(finding, *judged.findings))
 
 
 def is_refined(findings: Sequence[Finding]) -> bool:

@@ -41,7 +41,14 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction.sessions import OtherSession, SessionTrial, file_trials, rate_of_session, require_points
+from simspine.reconstruction.sessions import (
+    OtherSession,
+    SessionTrial,
+    file_trials,
+    in_frame_range,
+    rate_of_session,
+    require_points,
+)
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -148,8 +155,14 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
                 warn_left_out(f"{place}: 2D points without a calibration in a folder named …calib…; left out.")
             continue
         name = place.resolve().name
+        if name in _pose2sim_project(folder).get("exclude_from_batch", ()):
+            warn_left_out(f"{place} is left out, as exclude_from_batch of {folder / 'Config.toml'} says.")
+            continue
         targets = (place / f"kinematics/{name}{SUFFIX}.trc", *_kinematics(place / "kinematics", name))
+        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
         if not views:
+            if (stated := project.get("frame_range")) and not isinstance(stated, str):
+                warn_left_out(f"{place}: frame_range of Config.toml counts for 2D points; videos are read whole.")
             yield SessionTrial(name, place, targets, files={"folder": str(place)})
             continue
         cameras = read_calibration(calibration)
@@ -158,14 +171,15 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             text = f"{kinds[0]}: no folder of 2D points for {', '.join(lacking)} of {calibration}"
             raise InputError(f"{text}. Detect in all videos, or take the camera out of the calibration.")
         views = [views[order.index(camera.name)] for camera in cameras]
-        project = {**_pose2sim_project(folder), **_pose2sim_project(place)}
         frame_rate = rate_of_session(place, rate, _number_in(project, "frame_rate", place / "Config.toml"))
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
+        seen = seen._replace(skeleton=skeleton.name)
+        seen, start = in_frame_range(seen, views, project, place / "Config.toml")
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
             text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
             warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
-        yield SessionTrial(name, seen._replace(skeleton=skeleton.name), targets, calibration=calibration, files=files)
+        yield SessionTrial(name, seen, targets, calibration=calibration, files=files, start=start)
 
 
 def _number_in(about: Mapping[str, Any], key: str, path: Path) -> float | None:
@@ -211,7 +225,7 @@ def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     return file_trials([path for path in paths if not _is_added(path)], targets)
 
 
-def _vicon(folder: Path, _: Rate) -> Iterable[SessionTrial]:
+def _c3d(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
     return file_trials([path for path in paths if not _is_added(path)], _targets)
 
@@ -318,8 +332,7 @@ def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         frame_rate = rate or poses.rate or rate_of_session(folder, rate)
         for person, xyz in poses.people.items():
             name = path.stem if len(poses.people) == 1 else f"{path.stem}_{safe_file_name(person)}"
-            known = names_of_skeleton(poses.names, None, path)
-            points = _person(known, xyz, path, rate=frame_rate, unit="")
+            points = _person(names_of_skeleton(poses.names, None, path), xyz, path, rate=frame_rate, unit="")
             targets, write = (path.with_name(f"{name}{SUFFIX}.nc"),), partial(write_poses, frame_rate, person)
             yield replace(points, name=name, targets=targets, person=person, write_table=write)
 
@@ -333,7 +346,7 @@ READERS: dict[str, Callable[[Path, Rate], Iterable[SessionTrial]]] = {
     "EasyMocap": _easymocap,
     "movement": _movement,
     "Pose2Sim": _pose2sim,
-    "Vicon": _vicon,
+    "Vicon, Qualisys or Theia": _c3d,
 }
 
 
@@ -373,7 +386,7 @@ def _points_of_table(
         raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
     tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it
     skeleton = next((name for name in skeleton_names() if name in tracker), None)
-    names = names_of_skeleton(tuple(re.sub(r"^(body|pose)_", "", label) for label in labels), skeleton, path)
+    names = names_of_skeleton(tuple(re.sub(r"^(body|pose|face)_", "", label) for label in labels), skeleton, path)
     xyz = table[[f"{label}_{axis}" for label in labels for axis in "xyz"]].to_numpy().reshape(len(table), -1, 3)
     return _person(names, xyz, path, rate=rate, unit=unit, calibrations=calibrations, declared=skeleton)
 
@@ -445,16 +458,16 @@ def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
     """
     folder = Path(folder)
     programs = read_mapping(Path(__file__).with_name("programs.yaml"))
-    read = ", ".join(f"{tool} ({about['holds']})" for tool, about in programs.items())
+    read = ", ".join(f"{tool} ({programs[tool]['holds']})" for tool in READERS)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name the folder of a session: {read}.")
-    for tool, about in programs.items():
-        trials = _distinct_names(list(READERS[tool](folder, rate)), folder)
+    for tool, reader in READERS.items():
+        trials = _distinct_names(list(reader(folder, rate)), folder)
         for trial in trials:
             if not isinstance(trial.source, Path):
                 require_points(trial.source, f"{folder}, trial {trial.name!r}")
         if trials:
-            return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=about["to_see"])
+            return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=programs[tool]["to_see"])
     for tool, about in programs.items():
         if any(all(any(folder.glob(part)) for part in pattern.split(" + ")) for pattern in about["begun"]):
             raise InputError(f"{folder} looks like a session of {tool}, but {about['lacks']}.")

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from simspine.anatomy.options import ScalingOptions
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, naming_content
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.c3d import read_markers
 from simspine.io.calibration import read_calibration
-from simspine.io.text_tables import list_names, warn_assumed
+from simspine.io.keypoint_json import files_by_frame
+from simspine.io.text_tables import list_names, warn_assumed, warn_left_out
 from simspine.io.video import VIDEO_ENDINGS, Video, describe_unevenness, find_project, open_videos, resampling_rate
 from simspine.reconstruction.detection import DETECT, TrialSource
 from simspine.reconstruction.stage import Known, Options, Stage
@@ -33,7 +34,7 @@ class SessionTrial:
     calibration: of 2D points. marker_set: of points in space, where their names do not show it. person: their name.
     turn: (3, 3) from the session's coordinates to z_up in metres. write_table: writes points in the session's
     coordinates and format. files: the trial's entries in a configuration; empty where a configuration cannot name the
-    session's files.
+    session's files. start: s, the time at which the session's own tables have the first frame of 2D points.
     """
 
     name: str
@@ -45,6 +46,7 @@ class SessionTrial:
     turn: np.ndarray | None = None
     write_table: TableWriter | None = None
     files: Mapping[str, Any] = field(default_factory=dict)
+    start: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,29 @@ def rate_of_session(folder: Path, given: float | None, stated: float | None = No
     if fault := describe_unevenness(video):
         warn_assumed(f"{fault}; the points of {folder} are taken to be at {video.rate:.5g} (rate=…).")
     return video.rate
+
+
+def in_frame_range(
+    seen: Detections, views: Sequence[Path], project: Mapping[str, Any], config: Path
+) -> tuple[Detections, float]:
+    """2D points of the frames of Pose2Sim's `frame_range`, whose last is not included; the time of the first, s.
+
+    views: their folders. project: settings; without `frame_range`, or with a word such as 'all', all frames are kept.
+    """
+    first = min(min(files_by_frame(view)) for view in views)
+    frames, stated = range(first, first + len(seen.people)), project.get("frame_range")
+    if not stated or isinstance(stated, str):
+        return seen, first / seen.rate
+    with naming_content(config, "a configuration of Pose2Sim"):
+        start, stop = stated
+        inside = [frame for frame in frames if start <= frame < stop]
+    if not inside:
+        text = f"frame_range is {stated}, but the 2D points are of frames {first} to {frames[-1]}"
+        raise InputError(f"{config}: {text}. Write 'all', or frames among these.")
+    if len(inside) < len(frames):
+        text = f"frames {inside[0]} to {inside[-1]} of {first} to {frames[-1]} are read, as frame_range says"
+        warn_left_out(f"{config}: {text}. A configuration written by `simspine init` has all.")
+    return seen._replace(people=seen.people[inside[0] - first :][: len(inside)]), inside[0] / seen.rate
 
 
 def _first_video(folder: Path) -> Video | None:

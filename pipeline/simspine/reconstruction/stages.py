@@ -311,8 +311,7 @@ def solve_trial(
 ) -> dict[str, Any]:
     """The stage `ik`: coordinates of the body that explain the markers. Returns result (Result). spine_markers: as of
     `read_spine`."""
-    marker_set = body.markers or skeleton
-    return {"result": solve_kinematics(sized, markers, marker_set, ik, spine_markers=spine_markers)}
+    return {"result": solve_kinematics(sized, markers, body.markers or skeleton, ik, spine_markers=spine_markers)}
 
 
 IK = Stage("ik", solve_trial, gives=("result",))

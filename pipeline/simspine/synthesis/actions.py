@@ -65,8 +65,7 @@ def act_greeting(score: postures.Score, repeat: int) -> None:
         hold = score.near(1.6, 0.25)
         done = p.minimum_jerk_pulse(score.time, start, 0.7, hold=hold, fall=0.8)
         if kind < 0.55:  # wave
-            offset = (0.35, score.rng.uniform(0.35, 0.6), 0.25)
-            postures.bring_hand(score, done, side, offset)
+            postures.bring_hand(score, done, side, (0.35, score.rng.uniform(0.35, 0.6), 0.25))
             score.degrees(done * np.sin(2 * np.pi * score.near(1.9) * score.time), **{f"arm_rot_{side}": 16.0})
         elif kind < 0.8:  # shake hands
             postures.bring_hand(score, done, side, (0.7, -0.35, -0.05))

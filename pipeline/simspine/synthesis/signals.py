@@ -145,8 +145,7 @@ def along_path(curve: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.
     """Position (n, 2) m and direction (n,) rad, unwrapped, at distances (n,) m along a curve of `closed_path`."""
     from scipy.interpolate import CubicSpline
 
-    steps = np.linalg.norm(np.diff(curve, axis=0), axis=1)
-    total = steps.sum()
+    total = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     at = np.linspace(0, total, len(curve))
     # few knots keep the third derivative smooth
     spline = CubicSpline(at[::25], np.vstack([curve[:-1:25], curve[:1]]), bc_type="periodic")

@@ -270,9 +270,8 @@ class NormalEquations(NamedTuple):
         equations stays 0."""
         diagonal = self.normal.diagonal()
         matrix = self.normal + scipy.sparse.diags_array(damping * diagonal + (diagonal == 0))
-        symmetric = {"SymmetricMode": True}
         return scipy.sparse.linalg.splu(
-            matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options=symmetric
+            matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         ).solve(side)
 
     def covariance(self, of: slice, damping: float = 0.0) -> np.ndarray:

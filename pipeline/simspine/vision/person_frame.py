@@ -202,10 +202,6 @@ class WorldVertical(NamedTuple):
     tilt_sd: float
     R: np.ndarray | None
 
-    def turned_upright(self, camera: Camera) -> Camera:
-        """The camera in the world with z up; the origin stays."""
-        return camera if self.R is None else camera.with_(R=camera.R @ self.R.T)
-
 
 def _tilt_in_sd(by_person: np.ndarray, cameras: Sequence[Camera]) -> float:
     """Distance, in standard deviations, between z and the vertical by a standing person and level cameras."""

@@ -33,8 +33,7 @@ SkinClick = Annotated[tuple[int, float | None, float | None], BeforeValidator(_r
 
 def _require_visible(rows: list[SkinClick]) -> list[SkinClick]:
     """`ValueError` where a frame is clicked twice, or the marker is hidden in all of them."""
-    frames = [frame for frame, _, _ in rows]
-    if twice := repeated_names(map(str, frames)):
+    if twice := repeated_names(str(frame) for frame, _, _ in rows):
         raise ValueError(f"frame {twice} is clicked more than once")
     if all(x is None for _, x, _ in rows):
         raise ValueError("the marker is hidden in all of them; leave the view out")

@@ -39,9 +39,8 @@ EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 def read_verdict(path: Path) -> Verdict:
     """The verdict on a trial, from the stage quality's file. Raises `InputError` where it is damaged."""
-    stored = read_json(path)
     with naming_content(path, "a verdict; run `simspine quality` again"):
-        return Verdict.from_dict(stored)
+        return Verdict.from_dict(read_json(path))
 
 
 def read_verdicts(config: Config) -> dict[tuple[str, str], Verdict]:

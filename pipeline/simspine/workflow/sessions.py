@@ -122,9 +122,10 @@ def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None
     centres = found.spine.centres
     assert centres is not None
     if path.suffix == ".trc":
-        write_trc(path, spine_points(found))
+        points = spine_points(found)
+        write_trc(path, points.with_(start=points.start + trial.start))
     elif path.suffix == ".mot":
-        write_mot(path, found.motion)
+        write_mot(path, found.motion.with_(start=found.motion.start + trial.start))
     elif path.suffix == ".osim":
         found.body.write_osim(path)
     elif path.suffix == ".c3d":

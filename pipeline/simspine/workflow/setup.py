@@ -85,8 +85,7 @@ def _examine_capture(config: Config, options: HumanCapture, say: SayFinding) -> 
         say(NOTE_MARK, line)
     if config.skipped:
         say(NOTE_MARK, f"  left out for their faults: {', '.join(config.skipped)}")
-    recorded = _recorded_trials(config, captured=True)
-    good = _trials_of_capture_pass(config, recorded, say)
+    good = _trials_of_capture_pass(config, _recorded_trials(config, captured=True), say)
     bad = [f"{t.subject}/{t.trial}" for t in state.trials if (t.subject, t.trial) in used and t.problems]
     unfit = [subject.subject for subject in state.subjects if subject.cameras]
     for things, kind in ((bad, "trials cannot be read"), (unfit, "subjects have no fitting cameras")):
