@@ -343,6 +343,10 @@ def _problem_of_person(
     hidden_variance = {"detectors": share * DETECTOR_BIAS_SD_M**2 - bias_sd**2}
     given_share = detector_error_share(noise.levels.given_sd)
     hidden_variance[GIVEN_SYMMETRY] = given_share * SIDE_BIAS_SD_M**2 - noise.side_difference_sd**2
+    # Markers whose places are published, with the constants of the bias that is subtracted from each place.
+    on_bones = (*virtual_spine_markers(sized.body).values(), *vertebra_markers(sized.body).values())
+    followed: dict[str, tuple[str, ...]] = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
+    followed |= {name: places.region_of(name) for name in SPINE_MARKERS if name in sized.body.marker_names}
     return PersonProblem(
         body=sized.body,
         observations=[
@@ -354,19 +358,11 @@ def _problem_of_person(
         person_prior=Prior([*constants, *places.priors(noise.lasting_place_sd, bias_sd, noise.side_difference_sd)]),
         posture_prior=Prior([*sized.recipe.priors, *levels_given_curve(unknowns.levels)]),
         durations_s=[recording.markers.frames / recording.markers.rate for recording in recordings],
-        followed_markers=_markers_to_follow(sized.body, places),
+        followed_markers=followed,
         standing_prior=unknowns.standing_prior,
         standing_frames=[is_standing(recording.postures) for recording in recordings],
         hidden_variance={source: max(0.0, variance) for source, variance in hidden_variance.items()},
     )
-
-
-def _markers_to_follow(body: Body, places: PointPlaces) -> dict[str, tuple[str, ...]]:
-    """{marker whose place is published: names of the constants of the bias that is subtracted from the place}."""
-    on_bones = (*virtual_spine_markers(body).values(), *vertebra_markers(body).values())
-    points = [name for name in SPINE_MARKERS if name in body.marker_names]
-    followed = dict.fromkeys((*on_bones, *places.skin_along_spine), ())
-    return followed | {point: places.region_of(point) for point in points}
 
 
 def _noise_after_fit(

@@ -243,6 +243,8 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
     subtracted_change = np.where(subtracted[:, :, None] >= 0, root[np.searchsorted(chosen, subtracted)], 0.0)
     z, tree = system.columns(at), system.markers.tree
     places = all_poses(tree, all_coordinates(tree, z)[0])[2]
+    # The largest modes of the mean change of the postures with each error.
+    modes = np.linalg.svd(along_root_axes(tree, z, response)[:, :n].mean(0), full_matrices=False)
     return PersonFit(
         solution=at,
         unconverged_cost=unconverged_cost,
@@ -253,7 +255,7 @@ def _person_posterior(system: PersonSystem, at: Unknowns, unconverged_cost: floa
         # Frames that share an error have their own postures, so their residuals contain less of the fit's variance.
         marker_variance=np.einsum("tmii->tmi", marker_covariance(tree, z, blocks))
         / system.frames_per_error[:, None, None],
-        body_error_modes=_body_error_modes(along_root_axes(tree, z, response)[:, :n]),
+        body_error_modes=modes.U[:, :BODY_ERROR_MODES] * modes.S[:BODY_ERROR_MODES],
         place_covariance=_marker_place_covariance(system.followed_tree, z, response, subtracted_change),
         offset_variance=np.diag(covariance)[k:].reshape(at.offsets.shape),
     )
@@ -283,12 +285,6 @@ def _covariance_blocks(
             blocks[t, n:, n:] = outer[np.ix_(visible, visible)]
             with_chosen[t] = np.vstack([cross[:, chosen], outer[np.ix_(visible, chosen)]])
     return blocks, with_chosen
-
-
-def _body_error_modes(response: np.ndarray) -> np.ndarray:
-    """(n, r): largest modes of the mean of `response`, (frames, n, errors), the postures' change with each error."""
-    left, size, _ = np.linalg.svd(response.mean(0), full_matrices=False)
-    return left[:, :BODY_ERROR_MODES] * size[:BODY_ERROR_MODES]
 
 
 def _marker_place_covariance(tree: Tree, z: np.ndarray, response: np.ndarray, subtracted: np.ndarray) -> np.ndarray:

@@ -61,11 +61,13 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     """Conclusion, recording, movement, certainty, values not to use, cautions, advice for the next recording."""
     movement = trial_sections.movement_sentence(trial)
+    by = "points that were estimated, not seen" if trial.spine_estimated else "recording"
+    certainty = [*(_curvature_sentence(one, by) for one in trial.curvature_figures), page_words("top")["visits"]]
     return (
         Statement("What this recording shows", trial_sections.conclusion_sentence(trial)),
         Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
-        Statement("How sure", _certainty_sentence(trial)),
+        Statement("How sure", " ".join(certainty)),
         Statement("Do not use", _exclusion_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
         Statement("Better next time", _advice_sentence(trial)),
@@ -118,12 +120,6 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
     lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(headline.SKIN_MARKER_GROUP, ()))
     assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
     return [*ways] == [headline.SKIN_MARKER_GROUP] and not lumbar and assumed
-
-
-def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen" if trial.spine_estimated else "recording"
-    curvature = [_curvature_sentence(one, by) for one in trial.curvature_figures]
-    return " ".join([*curvature, page_words("top")["visits"]])
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
@@ -243,6 +239,10 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     ways = headline.spine_points_by_source(trial.markers)
     skin = [name for way in (headline.SKIN_MARKER_GROUP, headline.DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
+    # Sources of the spread among adults, on which the verdicts rest.
+    adults = CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
+    judged = (*CURVATURE_OF_ADULTS, *(one.name for one in trial.clinical_figures))
+    cited = {adults[name].source.partition(",")[0] for name in judged if name in adults}
     levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
     parts = (
         words["recorded"].format(source=source, frames=frames, version=versions.get("simspine", "")),
@@ -257,15 +257,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
-        words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
+        words["adults"].format(cited="; ".join(sorted(cited))),
     )
     return " ".join(filter(None, parts))
-
-
-def _sources_of_adults(trial: SolvedTrial) -> list[str]:
-    """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
-    names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    return sorted({adults[name].source.partition(",")[0] for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
