@@ -444,6 +444,18 @@ def test_files_of_trials_and_data_sets_that_were_left_out_are_named(copied):
         copied.run("export")
 
 
+def test_calibrations_of_an_earlier_configuration_are_no_part_of_the_data_set(copied):
+    """As where trials shared one calibration, and have their own since. Another subject's has a similar name."""
+    folder = copied.results / "export/cameras"
+    own = folder / "Calib_S01.toml"
+    for name in ("Calib_S01_bow.toml", "Calib_S01_bow2.toml"):
+        shutil.copy(own, folder / name)
+    copied.run("export", force=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["Calib_S01.toml", "Calib_S01_bow2.toml"]
+    listed = read_dataset_manifest(copied.results)["files"]
+    assert [name for name in listed if "Calib" in name] == ["export/cameras/Calib_S01.toml"]
+
+
 def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     """Not where only the time differs, or the recordings are kept elsewhere by now."""
     cameras = copied.folder / "own.toml"
