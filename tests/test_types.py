@@ -52,6 +52,7 @@ FAULTS = [
     (Markers, MARKERS, {"names": ["a", "b", "b"]}, "repeated: b"),
     (Markers, MARKERS, {"rate": -1}, "rate is -1"),
     (Markers, MARKERS, {"rate": 1j}, "rate is 1j, expected a finite number"),
+    (Markers, MARKERS, {"rate": True}, "rate is True, expected a finite number"),
     (Markers, MARKERS, {"start": np.nan}, "start is nan, expected a finite number"),
     (Markers, MARKERS, {"names": "ab"}, "names is 'ab', expected texts"),
     (Markers, MARKERS, {"names": ["a", "b\n"]}, "expected texts in one line"),

@@ -20,6 +20,7 @@ from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import write_calibration
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.image_streams import write_picture
+from simspine.io.keypoint_json import people_file, write_people_json
 from simspine.io.video import open_video
 from simspine.vision.synchronise import Timing
 
@@ -230,6 +231,44 @@ def test_decisions_stay_with_their_photographs(tmp_path):
     older["images"] = [digest[:16] for digest in older["images"]]  # as version 0.1 wrote it
     journal.write_text("\n".join([json.dumps(older), *edits, ""]))
     assert labels_of(open_target(Target(str(tmp_path))), "anna").decided.sum() == 1
+
+
+@pytest.mark.parametrize("change", ["exchange", "replace"])
+def test_decisions_about_photographs_whose_files_have_other_content_are_refused(tmp_path, change):
+    """Another photograph may get the same name: as where two are renamed, or one is taken again."""
+    for k in range(4):
+        write_picture(tmp_path / f"{k}.png", np.full((60, 80, 3), 60 * k, np.uint8))
+    decided = {"f": 2, "v": 0, "p": "Hip", "x": 5, "y": 6, "see": 2, "how": 2}
+    Session(open_target(Target(str(tmp_path))), "anna").edit([decided])
+    if change == "exchange":
+        second, third = ((tmp_path / name).read_bytes() for name in ("2.png", "3.png"))
+        (tmp_path / "2.png").write_bytes(third)
+        (tmp_path / "3.png").write_bytes(second)
+    else:
+        write_picture(tmp_path / "2.png", np.full((60, 80, 3), 200, np.uint8))
+    with pytest.raises(InputError, match=r"decisions about other images of .*, or numbered otherwise"):
+        labels_of(open_target(Target(str(tmp_path))), "anna")
+
+
+@pytest.mark.parametrize(("numbers", "images"), [
+    ((0, 1, 2, 3), (0, 1, 2, 3)),
+    ((2, 3), (2, 3)),  # the detector found nobody before, and wrote no file
+    ((1, 3), (1, 3)),
+    ((1, 2, 3, 4), (0, 1, 2, 3)),  # as many as there are images, counted from 1
+    ((1001, 1002, 1003, 1004), (0, 1, 2, 3)),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*have a file in no folder")
+def test_points_are_at_the_images_of_their_files_numbers(tmp_path, numbers, images):
+    """The files' numbers count images from 0, as the names of exported images do."""
+    for k in range(4):
+        write_picture(tmp_path / f"walk/{k}.png", np.full((60, 80, 3), 60 * k, np.uint8))
+    for number in numbers:
+        points = [float(number), 10.0, 0.9] * 37
+        write_people_json(people_file(tmp_path / "walk/pose", "walk", number), [{"pose_keypoints_2d": points}])
+    x = open_target(Target(str(tmp_path / "walk"))).start.xy[:, 0, :, 0]
+    expected = np.full((4, 1), np.nan)
+    expected[list(images), 0] = numbers
+    np.testing.assert_array_equal(x, np.broadcast_to(expected, x.shape))
 
 
 def test_the_digest_of_a_video_says_which_of_its_images_the_frames_are(tmp_path):

@@ -20,7 +20,7 @@ from small_project import ring
 from simspine.core import geometry
 from simspine.core.errors import InputError
 from simspine.core.types import Camera
-from simspine.io.calibration import read_calibration, write_calibration
+from simspine.io.calibration import check_arrangement, read_calibration, write_calibration
 from simspine.io.video import match_cameras_to_views
 
 
@@ -833,6 +833,12 @@ class TestPlausible:
         write_calibration(tmp_path / "c.toml", lenses)
         assert len(read_calibration(tmp_path / "c.toml")) == 2
         assert not recwarn
+
+
+def test_cameras_that_are_one_have_no_arrangement(recwarn):
+    """As where a list holds one camera several times: the lines of sight meet nowhere."""
+    check_arrangement([camera("a")] * 4)
+    assert not recwarn
 
 
 @pytest.mark.parametrize(("turned", "angle"), [(1, 90), (-1, 270), (2, 180)])

@@ -14,6 +14,7 @@ from whole_dataset import load
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera, Forced, Markers, Motion
+from simspine.dataset.recordings import drop_licensed_points, open_dataset
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, chunk_frames, write_dataset
 
@@ -228,6 +229,20 @@ def test_the_released_file_is_read(tmp_path):
     assert found.trials["Eating"].markers.rate == 50
     assert found.trials["Eating"].status is None
     assert found.model == ""
+
+
+def test_each_trial_has_the_cameras_that_saw_it(tmp_path):
+    """Two days, no camera, and a trial that does not say, as in released files: then they are its subject's."""
+    monday, tuesday = (camera("a"),), (camera("a", 1.0), camera("b"))
+    trials = {"mon": trial(cameras=monday), "tue": trial(cameras=tuesday), "markers": trial(cameras=()), "old": trial()}
+    write_dataset(tmp_path / "d.h5", Dataset({"S1": SubjectData(monday, trials)}))
+    expected = {"mon": monday, "tue": tuesday, "markers": (), "old": monday}
+    with DatasetFile(tmp_path / "d.h5") as file:
+        assert {name: file.cameras("S1", name) for name in trials} == expected
+        assert {name: file.trial("S1", name).cameras for name in trials} == expected | {"old": None}
+        assert drop_licensed_points(file.trial("S1", "tue")).cameras is None
+    with open_dataset(tmp_path / "d.h5") as data:
+        assert data["S1/tue"].cameras == tuesday
 
 
 @pytest.mark.parametrize("lens", ["perspective", "fisheye"])

@@ -83,6 +83,19 @@ def test_one_recording_under_two_names_is_named(markers, shift, named, recwarn):
     assert any("'a' and 'b' have equal markers" in str(one.message) for one in recwarn) == named
 
 
+@pytest.mark.parametrize(("size", "named"), [(1.02, False), (0.98, False), (1.08, True), (0.92, True)])
+def test_trials_of_people_of_two_sizes_are_named(markers, size, named, recwarn):
+    """One body between both fits neither; a person's own trials differ by 1 or 2 %."""
+    known = {"skeleton": "spinetrack37", "height": None, "mass": None, "findings": ()}
+    given = {"ada": markers, "bob": markers.with_(xyz=size * markers.xyz)}
+    SCALE.run({trial: known | {"markers": one} for trial, one in given.items()}, FAST)
+    percent = round(100 * (max(size, 1 / size) - 1))
+    longer, shorter = ("bob", "ada") if size > 1 else ("ada", "bob")
+    text = f"segments in trial '{longer}' are {percent} % longer than in '{shorter}'"
+    assert any(text in str(one.message) for one in recwarn) == named
+    assert any("longer than in" in str(one.message) for one in recwarn) == named
+
+
 def test_trials_of_different_skeletons_are_refused_unless_one_set_is_named(truth):
     """SpineTrack's points and SIMSPINE's lie on different places of the body, which is one for all trials."""
     native = first(truth.keypoints, 5)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from dataclasses import replace
 from importlib.util import find_spec
 
 import h5py
@@ -37,6 +38,7 @@ from simspine.workflow.reporting import write_report_of
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 
+COCO = "annotations/person_keypoints_train.json"
 FORMATS = ("hdf5", "npz", "coco", "c3d", "csv", "bids", *(["nwb"] if find_spec("ndx_pose") else []))
 
 
@@ -116,7 +118,7 @@ def test_all_formats_hold_the_centroids_of_the_vertebrae(finished, exports, resu
 
 def test_coco_has_the_whole_body(exports, results, truth):
     """Feet, hands and spine stand where the true points are projected to, within the solver's few millimetres."""
-    found = read_coco(exports["coco"] / "annotations/person_keypoints_train.json")
+    found = read_coco(exports["coco"] / COCO)
     table = load_skeleton("spinetrack37")
     camera = results.cameras[0]
     first = [i for i, name in enumerate(found["file_name"]) if f".{camera.name}/" in name]
@@ -128,6 +130,25 @@ def test_coco_has_the_whole_body(exports, results, truth):
         assert np.median(error) < 8, native  # 2 cm at 4 m with f = 1500 px
     for native in ("left_eye", "right_ear"):  # points of the head, although no marker there was fitted
         assert (found["keypoints"][first, table.index(native), 2] > 0).all()
+
+
+def test_images_are_those_of_each_trials_own_cameras(copied, tmp_path):
+    """Trials of one person filmed on two days, and one of a marker file. Half the focal length, half the picture."""
+    path = copied.results / "synthetic.h5"
+    with DatasetFile(path) as file:
+        whole = load(file)
+    bow = whole.subjects["S01"].trials["bow"]
+    other = tuple(one.with_(K=one.K * [[0.5], [0.5], [1.0]]) for one in bow.cameras)
+    trials = {"bow": bow, "later": replace(bow, cameras=other), "markers": replace(bow, cameras=())}
+    write_dataset(path, Dataset({"S01": replace(whole.subjects["S01"], trials=trials)}, whole.provenance))
+    (copied.results / "manifest.json").unlink()
+    with pytest.warns(UserWarning, match="S01/markers is of no cameras"):
+        rows = read_coco(export_format(copied.config, "coco", ExportChoice(), tmp_path / "c") / COCO)
+    of_trial = {name: [f"S01_{name}." in str(file) for file in rows["file_name"]] for name in trials}
+    first, later = (rows["keypoints"][of_trial[name]][..., :2] for name in ("bow", "later"))
+    assert len(first) == len(later) > 0
+    np.testing.assert_allclose(later, first / 2, atol=0.011)  # written with two decimals
+    assert not any(of_trial["markers"])
 
 
 def test_37_points_in_their_order(finished, exports, results, tmp_path):
@@ -421,6 +442,18 @@ def test_files_of_trials_and_data_sets_that_were_left_out_are_named(copied):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         copied.run("export")
+
+
+def test_calibrations_of_an_earlier_configuration_are_no_part_of_the_data_set(copied):
+    """As where trials shared one calibration, and have their own since. Another subject's has a similar name."""
+    folder = copied.results / "export/cameras"
+    own = folder / "Calib_S01.toml"
+    for name in ("Calib_S01_bow.toml", "Calib_S01_bow2.toml"):
+        shutil.copy(own, folder / name)
+    copied.run("export", force=True)
+    assert sorted(path.name for path in folder.iterdir()) == ["Calib_S01.toml", "Calib_S01_bow2.toml"]
+    listed = read_dataset_manifest(copied.results)["files"]
+    assert [name for name in listed if "Calib" in name] == ["export/cameras/Calib_S01.toml"]
 
 
 def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):

@@ -1,6 +1,9 @@
 """Marker files alone: a configuration by `simspine init`, all stages to the report, the same numbers as the library."""
 
 import re
+import shutil
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from small_project import STAGES, Project
 import simspine as ss
 from simspine.io.c3d import read_markers
 from simspine.workflow.config import check_config
+from simspine.workflow.inputs import check_inputs
 from simspine.workflow.jobs import all_jobs, mark_done, mark_of, run_job, stage_states
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
@@ -49,6 +53,35 @@ def project(files, tmp_path_factory):
     for job, subject, trial in all_jobs(project.config):
         run_job(project.config, job, subject, trial)
     return project
+
+
+def said_of_inputs(subjects: dict) -> str:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        check_inputs(check_config({"name": "lab", "results": "r", "subjects": subjects}))
+    return " ".join(str(one.message) for one in caught)
+
+
+def test_a_recording_of_two_subjects_or_trials_is_named(files, tmp_path):
+    """Lines of a configuration that were copied, or a file that was, give one person's angles as another's."""
+    walk, sit = ({"markers": str(file)} for file in files)
+    again = {"markers": str(shutil.copy(files[1], tmp_path / "bob.trc"))}
+    assert said_of_inputs({"Ada": {"trials": {"walk": walk, "sit": sit}}}) == ""
+    for other in (sit, again):
+        said = said_of_inputs({"Ada": {"trials": {"walk": walk, "sit": sit}}, "Bob": {"trials": {"sit": other}}})
+        assert "Ada/sit and Bob/sit are of one recording" in said
+    folders = [str(tmp_path / name) for name in ("a_json", "b_json")]
+    for folder in folders:
+        Path(folder).mkdir()
+    (tmp_path / "Calib.toml").touch()
+    points = {"keypoints": folders, "calibration": str(tmp_path / "Calib.toml"), "rate": 50}
+    trials = {"one": points, "two": points | {"keypoints": folders[::-1]}}
+    assert "Ada/one and Ada/two are of one recording" in said_of_inputs({"Ada": {"trials": trials}})
+    people = {"Pair": {"people": 2, "trials": {"one": points}}}
+    config = {"name": "lab", "results": "r", "subjects": people, "detection": {"person": "all"}}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_inputs(check_config(config))  # two people of one recording are meant
 
 
 def test_everything_is_done_to_the_report(project):

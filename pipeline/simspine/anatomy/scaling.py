@@ -194,7 +194,7 @@ def _measured_sides(
     known = set(markers.names) & set(body.marker_names)
     if not all(set(pair) <= known for pair in segment.pairs):
         return ()
-    lengths = np.array([_marker_distances(markers, *pair) for pair in segment.pairs])
+    lengths = np.array([marker_distances(markers, *pair) for pair in segment.pairs])
     if segment.bends:
         # sideways bending lengthens one side and shortens the other: take the mean in each frame; forward bending
         # shortens both: take the longer half of the frames
@@ -216,7 +216,7 @@ def _measured_sides(
     return tuple(sides)
 
 
-def _marker_distances(markers: Markers, a: str, b: str) -> np.ndarray:
+def marker_distances(markers: Markers, a: str, b: str) -> np.ndarray:
     i, j = markers.indices((a, b))
     length = np.linalg.norm(markers.xyz[:, i] - markers.xyz[:, j], axis=-1)
     if markers.filled is not None:

@@ -339,7 +339,7 @@ def _export_finished_frames(recording: RecordedViews, labels: Labels, files: Rou
 
 def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
     """The points that a detector has written, by frame of the recording."""
-    points = keypoints_of_files(files.out, recording.views, recording.rate)
+    points = keypoints_of_files(files.out, recording.views, recording.rate, recording.rows)
     folders = ", ".join(f"{view}_json" for view in recording.views)
     if points is None:
         raise InputError(f"{files.out}: no folders {folders}. Expected files such as <view>_json/<view>_000012.json.")

@@ -5,7 +5,7 @@ import json
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ from simspine.core.geometry import markers_in_frame, project_points
 from simspine.core.skeletons import SKIN_SUFFIX, points_at_vertebrae
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io import video
+from simspine.io.atomic import sha256_of_file
 from simspine.io.calibration import read_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import IMAGE_SUFFIXES as IMAGE_ENDINGS
 from simspine.io.image_streams import ImagesInAnyOrder, Stills, encode_jpeg, open_recording, open_recordings
-from simspine.io.keypoint_json import read_keypoints
+from simspine.io.keypoint_json import files_by_frame, read_keypoints
 from simspine.io.video import VIDEO_ENDINGS, Video, files_with_endings, match_cameras_to_views
 from simspine.vision.merge_mocap import resample_markers
 from simspine.vision.synchronise import Timing
@@ -59,16 +60,16 @@ class RecordedViews:
     def frames(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def images(self) -> tuple[str, ...]:
-        """Digests of each view: of its images' first bytes, and of which image a frame's number means."""
+        """Digests of each view: of its first image's first bytes, and of which image a frame's number means."""
         digests = []
         for source, rows in zip(self.sources, self.rows.T, strict=True):
             stills = source.files if isinstance(source, Stills) else ()
             with open(stills[0] if stills else source.path, "rb") as file:
                 first = file.read(FINGERPRINT_BYTES)
-            order = [np.unique(rows - np.arange(len(rows))).tolist(), [file.name for file in stills]]
-            parts = first, json.dumps(order).encode()
+            named = [[still.name, sha256_of_file(still)] for still in stills]
+            parts = first, json.dumps([np.unique(rows - np.arange(len(rows))).tolist(), named]).encode()
             digests.append("".join(hashlib.sha256(part).hexdigest()[:IMAGES_DIGITS] for part in parts))
         return tuple(digests)
 
@@ -218,7 +219,7 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     rows = _rows_of_views(sources[0].frames, len(sources), None)
-    keypoints = at_images(keypoints_of_files(folder / "pose", views, rate), rows, rate)
+    keypoints = at_images(keypoints_of_files(folder / "pose", views, rate, rows), rows, rate)
     name = folder.stem if folder.is_file() else folder.name
     start = pseudo_labels(keypoints)
     return RecordedViews(name, views, sources, rows, cameras=cameras, start=start, rate=rate, home=home)
@@ -251,12 +252,17 @@ def _calibration(folder: Path) -> list[Camera] | None:
     return None
 
 
-def keypoints_of_files(folder: Path, views: Sequence[str], rate: float) -> Keypoints | None:
-    """Points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder."""
+def keypoints_of_files(folder: Path, views: Sequence[str], rate: float, rows: np.ndarray) -> Keypoints | None:
+    """Points in `<view>_json/` of a folder, by number of the image; None where a view has no such folder. Numbers of
+    files count images from 0, unless they exceed those of the images, `rows`: then from the first file on."""
     folders = [folder / f"{safe_file_name(view)}_json" for view in views]
     if not all(path.is_dir() for path in folders):
         return None
     keypoints = read_keypoints(folders, rate=rate)
+    numbers = [number for path in folders for number in files_by_frame(path)]
+    before = min(numbers) if max(numbers) <= rows.max() else 0
+    xy = np.pad(keypoints.xy, ((before, 0), (0, 0), (0, 0), (0, 0)), constant_values=np.nan)
+    keypoints = keypoints.with_(xy=xy, confidence=np.pad(keypoints.confidence, ((before, 0), (0, 0), (0, 0))))
     return skeletons.translate(keypoints, skeletons.skeleton_of_names(keypoints.names))
 
 

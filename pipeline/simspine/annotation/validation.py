@@ -128,14 +128,12 @@ def validate_against_body(
     everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
     names = (names[0], names[1] if reference is not None else "")
     found = Validation(tuple(rows), _rms(along), everything, tuple(again), frames=candidate.motion.frames, names=names)
-    return found if found.passed or not len(along) else replace(found, worse=_frames_beyond_limit(along, found))
-
-
-def _frames_beyond_limit(spine_errors: np.ndarray, found: Validation) -> tuple[int, ...]:
-    """Frames in which the error of the spine exceeds the limit, without those annotated again, the worst first."""
-    rms = np.nan_to_num(rms_of_known(spine_errors, 0))
-    order = np.argsort(-rms, kind="stable")
-    return tuple(int(frame) for frame in order if rms[frame] > found.limit_m and int(frame) not in found.again)
+    if found.passed or not len(along):
+        return found
+    rms = np.nan_to_num(rms_of_known(along, 0))
+    worst_first = np.argsort(-rms, kind="stable").tolist()
+    worse = (frame for frame in worst_first if rms[frame] > found.limit_m and frame not in again)
+    return replace(found, worse=tuple(worse))
 
 
 def body_validation_text(found: Validation) -> str:

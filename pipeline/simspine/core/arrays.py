@@ -51,7 +51,7 @@ def require_numbers(
 def require_finite_number(name: str, value: Any) -> float:
     try:
         number = float(value)
-        if np.isfinite(number):
+        if np.isfinite(number) and not isinstance(value, bool | np.bool_):
             return number
     except (TypeError, ValueError, OverflowError):
         pass

@@ -123,7 +123,7 @@ def drop_licensed_points(trial: TrialData) -> TrialData:
     position of the pelvis stays: it is among the coordinates, which the release publishes as well."""
     nothing = np.full_like(trial.markers.xyz, np.nan)
     markers = trial.markers.with_(xyz=nothing, weight=None, covariance=None, filled=None)
-    return replace(trial, markers=markers, centres=None, poses={}, withheld=True)
+    return replace(trial, markers=markers, cameras=None, centres=None, poses={}, withheld=True)
 
 
 def drop_licensed_places(provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -332,8 +332,8 @@ class Recording:
 
     @cached_property
     def cameras(self) -> tuple[Camera, ...]:
-        """The cameras that saw the subject; world z up."""
-        return self.data.file.cameras(self.subject)
+        """The cameras that saw the trial; world z up."""
+        return self.data.file.cameras(self.subject, self.name)
 
     def read(self, first: int = 0, last: int | None = None) -> TrialData:
         """Frames first … last-1 with all that is known of them; the whole trial if left out."""

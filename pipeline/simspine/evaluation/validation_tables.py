@@ -195,7 +195,11 @@ def _range_row(action: str, group: Sequence[TrialRecord], level: str, plane: int
     low, high = np.array(ends).T if ends else np.full((2, 1), math.nan)
     forced, span = _is_forced(group, level, plane), float(np.mean(high - low))
     sd = _median_deg(_record_angle(r, r.angles_sd, level, plane) for r in group if r.angles_sd is not None)
-    share = _known_share(group, level, plane)
+    # The share is the mean over trials, weighted by frames; NaN where no trial has one.
+    shares = np.array([record.shares[record.levels.index(level), plane] for record in group])
+    weights = np.array([record.kept.sum() for record in group])
+    known = np.isfinite(shares)
+    share = float(np.average(shares[known], weights=weights[known])) if weights[known].sum() else math.nan
     estimated = any(record.estimated for record in group)
     decided = observability_word(share, forced, _drives_others(group, level, plane), estimated=estimated)
     if decided not in _NO_FINDING and sd >= span:
@@ -222,14 +226,6 @@ def _range_row(action: str, group: Sequence[TrialRecord], level: str, plane: int
 
 def _record_angle(record: TrialRecord, values: np.ndarray, level: str, plane: int) -> np.ndarray:
     return values[record.kept, record.levels.index(level), plane]
-
-
-def _known_share(records: Sequence[TrialRecord], level: str, plane: int) -> float:
-    """Share that the data decided: mean over trials, weighted by frames; NaN where no trial has one."""
-    shares = np.array([record.shares[record.levels.index(level), plane] for record in records])
-    weights = np.array([record.kept.sum() for record in records])
-    known = np.isfinite(shares)
-    return float(np.average(shares[known], weights=weights[known])) if weights[known].sum() else math.nan
 
 
 _VALIDATION_NAMES = ("lla_tka", "lumbar_rom", "neck_rom")

@@ -141,8 +141,8 @@ def _shows_people(cameras: Sequence[Camera]) -> bool:
 
 def check_arrangement(cameras: Sequence[Camera], where: str = "") -> None:
     """Warn of each camera of three or more that does not look where all others do, or at quite another distance."""
-    for camera in cameras if len(cameras) > 2 else ():
-        others = [other for other in cameras if other is not camera]
+    for i, camera in enumerate(cameras if len(cameras) > 2 else ()):
+        others = [*cameras[:i], *cameras[i + 1 :]]
         axes = np.array([[other.R[2]] for other in others])
         place = nearest_to_rays(np.array([other.centre for other in others]), axes)[0]  # NaN: they are parallel
         if not all(_shows_upright(other, place, others) for other in others):

@@ -123,13 +123,10 @@ class DatasetFile:
         return len(self._trial(subject, trial)["markers"])
 
     @_naming_unreadable
-    def cameras(self, subject: str) -> tuple[Camera, ...]:
-        """The cameras of a subject, in the order of the views; world z up, metres."""
-        group = self._subject(subject)["calibration"]
-        columns = (checked_values(group[name]) for name in ("size", "K", "dist", "R", "t"))
-        names, ours = _text_array(group["names"]), group.get(OWN_GROUP)
-        lenses = ("perspective",) * len(names) if ours is None else _text_array(ours["lens"])
-        return tuple(Camera(*row) for row in zip(names, *columns, lenses, strict=True))
+    def cameras(self, subject: str, trial: str | None = None) -> tuple[Camera, ...]:
+        """The cameras of a trial (None: of the subject's first), in the order of the views; world z up, metres."""
+        own = {} if trial is None else self._trial(subject, trial).get(OWN_GROUP, {})
+        return _cameras_in(own.get("calibration", self._subject(subject)["calibration"]))
 
     @_naming_unreadable
     def model(self, subject: str) -> str:
@@ -232,6 +229,8 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
     arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}
     arrays |= {name: _text_array(added[name])[frames] for name in ("status", "reasons") if name in added}
+    if "calibration" in added:
+        arrays["cameras"] = _cameras_in(added["calibration"])
     deviation = attribute("fk_deviation_m")
     return TrialData(
         markers, motion, **arrays, fitted_origin=origins("fitted_origin"), poses=poses,
@@ -239,6 +238,13 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         centres=_read_centres(added, markers, frames),
         fk_deviation=None if deviation is None else float(deviation), withheld=attribute("withheld") is not None,
     )  # fmt: skip
+
+
+def _cameras_in(group: h5py.Group) -> tuple[Camera, ...]:
+    columns = (checked_values(group[name]) for name in ("size", "K", "dist", "R", "t"))
+    names, ours = _text_array(group["names"]), group.get(OWN_GROUP)
+    lenses = ("perspective",) * len(names) if ours is None else _text_array(ours["lens"])
+    return tuple(Camera(*row) for row in zip(names, *columns, lenses, strict=True))
 
 
 def _read_centres(added: Any, markers: Markers, frames: slice) -> Markers | None:

@@ -66,6 +66,7 @@ TRIAL_SHARES = ("response", "level_share")
 class TrialData(Frozen):
     """One trial. Angles rad, lengths m, times s; NaN = missing. markers: y_up, the forward kinematics of `motion`.
 
+    cameras: those that saw the trial, in the order of the views, () for none; None: not known, or its subject's.
     levels: names of the spinal levels. angles: (frames, levels, 3) flexion, lateral bending, axial rotation. lla,
     tka: (frames,). angles_sd, lla_sd, tka_sd: standard deviations of the same shapes; lla_change_sd, tka_change_sd:
     of the difference to the mean over some 600 frames; those of the coordinates are `motion.deviation`, the
@@ -84,6 +85,7 @@ class TrialData(Frozen):
 
     markers: Markers
     motion: Motion
+    cameras: tuple[Camera, ...] | None = None
     levels: tuple[str, ...] = ()
     angles: np.ndarray | None = None
     lla: np.ndarray | None = None
@@ -175,7 +177,7 @@ class TrialData(Frozen):
 
 @dataclass(frozen=True)
 class SubjectData:
-    """One person. cameras: in the order of the views. trials: each in memory, or a function that reads it, or a data
+    """One person. cameras: of the first filmed trial. trials: each in memory, or a function that reads it, or a data
     set's file that holds it. model: the scaled `.osim` as text; model_file: its path."""
 
     cameras: tuple[Camera, ...]
@@ -225,7 +227,8 @@ def write_dataset(path: str | os.PathLike, dataset: Dataset) -> None:
         first: tuple[str, dict[str, tuple[str, ...]]] | None = None
         for subject, content in dataset.subjects.items():
             group = file.create_group(subject, track_order=True)
-            _write_calibration(group, content)
+            group.attrs["model_file"] = content.model_file
+            _write_cameras(group, content.cameras)
             for name, source in content.trials.items():
                 names = _add_trial(group, name, source)
                 if first is None:
@@ -294,11 +297,9 @@ def skeleton_indices(names: Sequence[str], skeleton: str) -> list[int]:
     return [indices.get(table.to_simspine.get(native, ""), -1) for native in table.names]
 
 
-def _write_calibration(group: h5py.Group, subject: SubjectData) -> None:
-    group.attrs["model_file"] = subject.model_file
+def _write_cameras(group: h5py.Group, cameras: Sequence[Camera]) -> None:
     calibration = group.create_group("calibration")
-    calibration["names"] = np.array([c.name.encode() for c in subject.cameras] or np.empty(0, "S1"))
-    cameras = subject.cameras
+    calibration["names"] = np.array([c.name.encode() for c in cameras] or np.empty(0, "S1"))
     length = max((camera.distortion.size for camera in cameras), default=5)
     columns = {
         "K": ([c.K for c in cameras], (3, 3), "px"),
@@ -325,6 +326,8 @@ def _write_trial(group: h5py.Group, trial: TrialData) -> None:
     ours = group.create_group(OWN_GROUP, track_order=True)
     ours.attrs["rate"], ours.attrs["start"] = markers.rate, markers.start
     ours.attrs["kinematics_rate"], ours.attrs["kinematics_start"] = motion.rate, motion.start
+    if trial.cameras is not None:
+        _write_cameras(ours, trial.cameras)
     if trial.withheld:
         ours.attrs["withheld"] = "points: see the notice"
     if trial.fk_deviation is not None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_path
 from simspine.io.atomic import atomic_path, check_announced_bytes
-from simspine.io.text_tables import natural_order_key
+from simspine.io.text_tables import natural_order_key, repeated_names
 from simspine.io.video import Video, check_synchronised, describe_unevenness, open_video
 
 
@@ -258,7 +258,10 @@ def open_camera(source: str) -> OneCameraSource:
         return open_webcam(int(source) if source.isdecimal() else 0)
     path = Path(source)
     if path.is_dir():
-        return Photographs(path, _require_distinct_stems(images_in(path)))
+        files = images_in(path)
+        if twice := repeated_names(file.stem for file in files):  # results are named without the endings
+            raise InputError(f"{path} holds several images called {twice}, with different endings; rename one of them.")
+        return Photographs(path, files)
     if not path.exists():
         raise InputError(f"{source} does not exist. Name an image, a folder of images, a video, or a webcam (0).")
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -268,16 +271,6 @@ def open_camera(source: str) -> OneCameraSource:
     if uneven := describe_unevenness(video):
         warnings.warn(f"{uneven}; frames are taken as evenly spaced.", stacklevel=2)
     return video
-
-
-def _require_distinct_stems(files: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The files; `InputError` where two differ only in their endings, since results are named without them."""
-    file_of_stem: dict[str, Path] = {}
-    for file in files:
-        if file.stem in file_of_stem:
-            raise InputError(f"{file.parent} holds {file_of_stem[file.stem].name} and {file.name}; rename one of them.")
-        file_of_stem[file.stem] = file
-    return files
 
 
 def open_webcam(number: int) -> Webcam:

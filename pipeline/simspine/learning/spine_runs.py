@@ -73,7 +73,11 @@ def train_detector(
     if not sets:
         raise InputError("data.train names no set of labelled images; make one with `simspine capture render`.")
     tests = tuple(read_labelled_set(where, data.names, options.seed) for where in data.test)
-    _refuse_shared_images(sets, tests)
+    training = {file.resolve() for people in sets for file in people.files}
+    if shared := [file for test in tests for file in test.files if file.resolve() in training]:
+        raise InputError(
+            f"{len(shared)} images are learnt from and judged by, {shared[0]} first; use sets without overlap."
+        )
     counts = [" and ".join(str(len(people)) for people in group) or "0" for group in (sets, tests)]
     say(f"{counts[0]} people to learn from, {counts[1]} to judge by")
     judged = [CropReader((people,), options.seed) for people in tests]
@@ -140,14 +144,6 @@ def _fit_networks(
     write_losses(folder / "losses.csv", history, "watched_px")
     with with_seed(options.seed, 0, "cpu"):
         return state, make()
-
-
-def _refuse_shared_images(sets: tuple[LabelledPeople, ...], tests: tuple[LabelledPeople, ...]) -> None:
-    training = {file.resolve() for people in sets for file in people.files}
-    if shared := [file for test in tests for file in test.files if file.resolve() in training]:
-        raise InputError(
-            f"{len(shared)} images are learnt from and judged by, {shared[0]} first; use sets without overlap."
-        )
 
 
 JUDGED_COLUMNS = (

@@ -120,6 +120,7 @@ def _unchecked_data(trial: SolvedTrial) -> TrialData:
     return TrialData(
         markers=spine.markers.with_(origin=origin),
         motion=solved.motion,
+        cameras=trial.cameras,
         **{name: getattr(spine, name) for name in ("levels", "angles", "angles_sd", *CURVATURE_FIGURES)},
         response=response,
         clinical_names=() if clinical is None else clinical.names,

@@ -20,8 +20,8 @@ from simspine.anatomy.marker_sets import (
 )
 from simspine.anatomy.options import ScalingOptions
 from simspine.anatomy.recipes import Recipe, measured_by, read_recipe
-from simspine.anatomy.scaling import ScaleFactors
-from simspine.core.arrays import frame_ranges, runs_of_frames
+from simspine.anatomy.scaling import ScaleFactors, marker_distances
+from simspine.core.arrays import frame_ranges, median_of_known, runs_of_frames
 from simspine.core.errors import InputError, names_text
 from simspine.core.filtering import short_gaps
 from simspine.core.geometry import markers_in_frame
@@ -54,6 +54,7 @@ MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
 # From the origin of marker files. Map coordinates reach 10⁷ m, where rounding leaves the normal equations indefinite;
 # at 10⁵ m it adds 1 % to standard deviations, at 10⁴ m nothing.
 MAX_MARKER_DISTANCE_M = 10_000.0
+_MAX_SIZE_DIFFERENCE_SHARE = 0.05  # between a person's trials; in gait, six people's differed by up to 0.015
 
 # After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
 # trajectory engine sees the trial without the markers of rejected frames. It infers their poses from the frames around
@@ -269,7 +270,6 @@ def scale_person(
             )
     known = trials[first]
     options = Options(body=body, scaling=scaling, ik=ik)
-    _warn_of_repeated_trials(trials)
     markers = [inputs["markers"] for inputs in trials.values()]
     try:
         sized, factors = body_of_person(
@@ -284,15 +284,25 @@ def scale_person(
         cure = f" {REFINE_HINT}" if REFINE_HINT in [one.suggestion for one in noted] else ""
         noticed = f"\nNoticed before: {doubts}{cure}" if doubts else ""
         raise InputError(f"{causes}\nThen: {error}{noticed}" if causes else f"{error}{noticed}") from None
+    _warn_of_mixed_up_trials({trial: inputs["markers"] for trial, inputs in trials.items()}, factors)
     return {trial: {"sized": sized, "factors": factors} for trial in trials}
 
 
-def _warn_of_repeated_trials(trials: Mapping[str, Known]) -> None:
-    """Warn of trials with equal markers, as of one file under two names: they would count as two observations."""
-    content = {trial: hashlib.sha256(known["markers"].xyz.tobytes()).digest() for trial, known in trials.items()}
+def _warn_of_mixed_up_trials(trials: Mapping[str, Markers], factors: ScaleFactors) -> None:
+    """Warn of trials with equal markers, as of one file under two names, which would count as two observations; and of
+    trials of which one has longer segments, as of two people: the body has one size for all."""
+    content = {trial: hashlib.sha256(markers.xyz.tobytes()).digest() for trial, markers in trials.items()}
     for first, last in pairwise(sorted(content, key=content.__getitem__)):
         if content[first] == content[last]:
             warn_assumed(f"trials {first!r} and {last!r} have equal markers, which count twice; leave one out.")
+    sides, sizes = [side for factor in factors.factors for side in factor.sides], {}
+    for trial, markers in trials.items():
+        lengths = np.array([marker_distances(markers, *side.markers) for side in sides])
+        sizes[trial] = float(median_of_known(median_of_known(lengths) / [side.measured for side in sides]))
+    small, large = min(sizes, key=sizes.__getitem__), max(sizes, key=sizes.__getitem__)
+    if (longer := sizes[large] / sizes[small] - 1) > _MAX_SIZE_DIFFERENCE_SHARE:
+        text = f"segments in trial {large!r} are {100 * longer:.0f} % longer than in {small!r}"
+        warn_assumed(f"{text}. Are both of one person? If not, make two subjects.")
 
 
 SCALE = Stage(

@@ -133,7 +133,10 @@ class DrawnTrial:
             if verdict is not None and verdict.rejected[frame]:
                 cells[-1][:BORDER_PX] = cells[-1][-BORDER_PX:] = to_bgr(VERMILLION)
                 cells[-1][:, :BORDER_PX] = cells[-1][:, -BORDER_PX:] = to_bgr(VERMILLION)
-        return canvas.picture_grid(cells, _columns_of_grid(cells))
+        tall, wide = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
+        # The pictures are largest, on a screen of 16:9, in so many columns:
+        columns = max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * wide), 9 / (-(-len(cells) // n) * tall)))
+        return canvas.picture_grid(cells, columns)
 
 
 def trial_to_draw(trial: SolvedTrial, views: Sequence[int]) -> DrawnTrial:
@@ -183,12 +186,6 @@ def _view_images(
         if len(images) < len(videos):
             return
         yield images
-
-
-def _columns_of_grid(cells: Sequence[np.ndarray]) -> int:
-    """Number of columns of the grid that shows the pictures largest on a screen of 16:9."""
-    tall, wide = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
-    return max(range(1, len(cells) + 1), key=lambda n: min(16 / (n * wide), 9 / (-(-len(cells) // n) * tall)))
 
 
 def shown_in(trial: SolvedTrial, frames: slice) -> Keypoints:

@@ -256,6 +256,8 @@ def provenance_of_results(config: Config) -> dict:
                 for name, digest in (pair for pair in given if pair[0] != made_file):
                     names = (f"{name} ({k})" if k else name for k in range(len(given)))  # files of one name: numbered
                     files[next(one for one in names if files.get(one, digest) == digest)] = digest
+    copy = config.capture  # a virtual one has a record of itself in its folder
+    is_virtual = copy is not None and json_or_empty(Path(copy.human36m) / "capture.json").get("virtual") is True
     return {
         "configuration": config.model_dump(mode="json"),
         "configuration_hash": config.hash,
@@ -264,14 +266,8 @@ def provenance_of_results(config: Config) -> dict:
         "known_faults": config.known_faults,
         "trials_left_out": config.skipped,
         "seed": None if config.virtual is None else config.virtual.seed,  # of the capture; no stage uses one
-        "notice": recordings.licence_notice(config.model_dump(mode="json"), _is_virtual(config)),
+        "notice": recordings.licence_notice(config.model_dump(mode="json"), is_virtual),
     }
-
-
-def _is_virtual(config: Config) -> bool:
-    """Whether the copy of Human3.6M in the configuration is a virtual capture, by the record in its folder."""
-    copy = config.capture
-    return copy is not None and json_or_empty(Path(copy.human36m) / "capture.json").get("virtual") is True
 
 
 def _subject_data(paths: RunPaths, trials: Sequence[str]) -> SubjectData:

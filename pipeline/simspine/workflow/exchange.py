@@ -26,6 +26,7 @@ from simspine.io.dataset_write import Dataset, SubjectData, TrialData, skeleton_
 from simspine.io.exchange import BIDS_IGNORE_FILE, ExportTrial, write_bids, write_nwb
 from simspine.io.mot import write_mot, write_sto
 from simspine.io.npz import MMPOSE_UNITS, write_mmpose
+from simspine.io.text_tables import warn_left_out
 from simspine.reconstruction import publish
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import dataset_file, warn_of_other_configuration
@@ -89,8 +90,11 @@ class _Source:
     def takes(self, subjects: Sequence[str], pictures: bool = False) -> Iterator[ExportTrial]:
         """All trials of the subjects. pictures: with the points that the body hides from each camera."""
         for subject in subjects:
-            cameras = () if self.choice.contents == "angles" else self.file.cameras(subject)
             for name in self.file.trials(subject):
+                cameras = () if self.choice.contents == "angles" else self.file.cameras(subject, name)
+                if pictures and not cameras and self.file.cameras(subject):
+                    warn_left_out(f"{subject}/{name} is of no cameras, so it has no images; left out.")
+                    continue
                 trial = self.trial(subject, name)
                 take = ExportTrial(subject=subject, name=name, trial=trial, cameras=cameras)
                 if pictures and cameras:

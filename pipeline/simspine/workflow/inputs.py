@@ -19,7 +19,7 @@ from simspine.io.video import demo_folder, find_project
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
-from simspine.workflow.up_to_date import RunPaths
+from simspine.workflow.up_to_date import RunPaths, file_checksum
 
 if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
@@ -165,10 +165,16 @@ def open_copy_once(root: str, cameras: str | None, lens: str | None) -> "HumanCo
 
 
 def check_inputs(config: Config) -> None:
-    """`InputError` unless all input files of a run exist."""
+    """`InputError` unless all input files of a run exist. A warning names recordings that are two trials'."""
+    owners: dict[object, str] = {}  # of marker files by content, of videos and keypoints by path
     for subject in config.subjects if config.virtual is None else ():  # a virtual capture is made first
         for trial in config.trials(subject):
-            Context(config, subject).capture(trial)
+            capture, own = Context(config, subject).capture(trial), f"{config.recorded_as(subject)}/{trial}"
+            keys = [path.resolve() for path in (*capture.videos, *capture.keypoints)]
+            for key in keys or map(file_checksum, capture.mocap):
+                if (other := owners.setdefault(key, own)) != own:
+                    warn_assumed(f"{other} and {own} are of one recording. Was a file named twice by mistake?")
+                    break
 
 
 def _existing_path(path: str, kind: str, folder: bool = False) -> Path:

@@ -378,6 +378,8 @@ def _body_and_cameras_task(context: Context) -> StageTask:
 
     def work() -> None:
         write_text(model, paths.model.read_text(encoding="utf-8"))
+        for owner in (subject, *(f"{subject}_{trial}" for trial in context.config.trials(subject))):
+            (root / f"cameras/Calib_{owner}.toml").unlink(missing_ok=True)  # also of an earlier configuration
         for path, capture in cameras.items():
             write_calibration(path, capture.cameras())
 

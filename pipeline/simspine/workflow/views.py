@@ -87,7 +87,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     with DatasetFile(path) as file:
         names = [(s, t) for s in file.subjects for t in file.trials(s)]
         chosen = choose_trial(names, subject, trial, str(path))
-        entry, cameras, model = file.trial(*chosen), file.cameras(chosen[0]), file.model(chosen[0])
+        entry, cameras, model = file.trial(*chosen), file.cameras(*chosen), file.model(chosen[0])
     angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
     angles = {key: values for key, values in angles.items() if values[0] is not None}
     bones, segments = bones_and_joints(model)
