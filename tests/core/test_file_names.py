@@ -12,7 +12,14 @@ import pytest
 
 import simspine
 import simspine as ss
-from simspine.core.errors import InputError, require_distinct_files, require_file_name, safe_file_name
+from simspine.core.errors import (
+    InputError,
+    require_distinct_files,
+    require_file,
+    require_file_name,
+    require_known,
+    safe_file_name,
+)
 from simspine.io.keypoint_json import write_keypoints
 
 PACKAGE = Path(simspine.__file__).parent
@@ -46,6 +53,18 @@ def test_different_names_stay_different():
     names = {safe_file_name(name) for name in (*ORDINARY, *HOSTILE)}
     assert len(names) == len(ORDINARY) + len(HOSTILE)
     assert safe_file_name("a/b") != safe_file_name("a%2Fb")
+
+
+def test_names_that_look_alike_are_shown_by_their_characters(tmp_path):
+    """An ä of one character, as it is typed, and of two, as some systems store it."""
+    typed, stored = "G\u00e4ng", "Ga\u0308ng"
+    with pytest.raises(InputError, match=r"trial 'Ga\\u0308ng' in here. Did you mean 'G\\xe4ng'\?"):
+        require_known("trial", [stored], [typed], "here")
+    (tmp_path / f"{stored}.c3d").touch()
+    with pytest.raises(InputError, match=r"no such file, but 'Ga\\u0308ng.c3d'; write the name so"):
+        require_file(tmp_path / f"{typed}.c3d")
+    with pytest.raises(InputError, match=r"walk.c3d: no such file\.$"):
+        require_file(tmp_path / "walk.c3d")
 
 
 @pytest.mark.parametrize("pair", [("cam1", "CAM1"), ("Straße", "STRASSE"), ("é", "e\u0301")])

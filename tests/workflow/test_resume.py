@@ -337,6 +337,23 @@ def test_a_touched_but_equal_input_does_not(tmp_path):
     assert run_task(tmp_path / "m.json", copy_task(tmp_path), CODE) is False
 
 
+@pytest.mark.parametrize("exchanged", ["in.txt", "out/x.txt"])
+def test_two_trials_exchanged_between_two_runs_are_made_again(tmp_path, exchanged):
+    """Their inputs or results, of one size and with their times."""
+    trials = [tmp_path / name for name in ("stand", "walk")]
+    for trial, text in zip(trials, ("abc", "xyz"), strict=True):
+        trial.mkdir()
+        (trial / "in.txt").write_text(text)
+        assert run_task(trial / "m.json", copy_task(trial), CODE) is True
+    first, second = (trial / exchanged for trial in trials)
+    first.rename(tmp_path / "kept")
+    second.rename(first)
+    (tmp_path / "kept").rename(second)
+    for trial in trials:
+        assert run_task(trial / "m.json", copy_task(trial), CODE) is True
+        assert (trial / "out/x.txt").read_text() == (trial / "in.txt").read_text().upper()
+
+
 def test_what_changed_while_it_was_read_is_not_called_done(tmp_path):
     """Neither where the task waited for another before it began, nor where the input is as before in the end."""
     source, manifest = tmp_path / "in.txt", tmp_path / "m.json"

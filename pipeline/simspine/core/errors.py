@@ -12,8 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import SequenceMatcher, get_close_matches
+from glob import escape, glob
 from os import PathLike, fspath, stat
-from os.path import exists, isdir, isfile, splitext
+from os.path import abspath, basename, exists, isdir, isfile, split, splitext
 
 _MAX_NAME_CHARACTERS = 80  # characters of a name that a message repeats
 # What some file system refuses in a name: Windows' list, lone surrogates, dots and spaces at either end.
@@ -92,11 +93,16 @@ def require_inside(name: str) -> str:
     return name
 
 
+def as_file_systems_compare(name: str) -> str:
+    """The name without upper case and in one form of Unicode: an ä may be one character (NFC) or two (NFD)."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
 def require_distinct_files(kind: str, names: Iterable[str]) -> None:
     """Raise where two names would be one file on systems that ignore upper and lower case."""
     seen: dict[str, str] = {}
     for name in names:
-        other = seen.setdefault(unicodedata.normalize("NFC", name).casefold(), name)
+        other = seen.setdefault(as_file_systems_compare(name), name)
         if other != name:
             raise InputError(f"{kind} {other!r} and {name!r} are one file on Windows and macOS; rename one of them.")
 
@@ -117,8 +123,13 @@ def require_file(path: str | PathLike) -> None:
 
 
 def missing_file(path: str | PathLike) -> str:
-    """Why `path` is not a file, for an error message."""
-    return "a folder, where a file is wanted" if isdir(path) else "no such file"
+    """Why `path` is not a file, for an error message; a file of nearly the same name is shown by its characters."""
+    if isdir(path):
+        return "a folder, where a file is wanted"
+    folder, name = split(abspath(path))
+    names = (basename(file) for file in glob(f"{escape(folder)}/*"))
+    alike = [one for one in names if as_file_systems_compare(one) == as_file_systems_compare(name)]
+    return f"no such file, but {alike[0]!a}; write the name so, or rename the file" if alike else "no such file"
 
 
 def file_version(path: str | PathLike) -> tuple[int, ...]:
@@ -202,8 +213,10 @@ def unknown_name(kind: str, found: str, available: Iterable[str], where: str = "
     names, found = list(available), found if len(found) <= _MAX_NAME_CHARACTERS else f"{found[:_MAX_NAME_CHARACTERS]}…"
     meant = nearest_name(found, names)
     place = f" in {where}" if where else ""
-    hint = f" Did you mean {meant!r}?" if meant is not None else ""
-    return InputError(f"unknown {kind} {found!r}{place}.{hint} Available: {', '.join(names) or 'none'}.")
+    alike = as_file_systems_compare(meant or "") == as_file_systems_compare(found)
+    show = ascii if alike else repr  # accents as characters of their own look as others do
+    hint = f" Did you mean {show(meant)}?" if meant is not None else ""
+    return InputError(f"unknown {kind} {show(found)}{place}.{hint} Available: {', '.join(names) or 'none'}.")
 
 
 def require_known(kind: str, wanted: Iterable[object], available: Iterable[str], where: str = "") -> None:

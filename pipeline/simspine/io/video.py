@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.errors import InputError, file_version, require_file, unknown_name
+from simspine.core.errors import InputError, as_file_systems_compare, file_version, require_file, unknown_name
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
@@ -463,7 +463,8 @@ def _last_number(name: str) -> int | None:
 
 
 def _matching_camera(view: str, cameras: Sequence[Camera]) -> Camera | None:
-    matches = [camera for camera in cameras if camera.name.lower() in (view.lower(), *view.lower().split(".")[1:])]
+    names = [view := as_file_systems_compare(view), *view.split(".")[1:]]
+    matches = [camera for camera in cameras if as_file_systems_compare(camera.name) in names]
     if not matches:
         number = _last_number(view)
         matches = [camera for camera in cameras if number is not None and _last_number(camera.name) == number]
