@@ -31,6 +31,7 @@ from simspine.estimation.marker_kernels import (
 )
 from simspine.estimation.path_basis import Basis, path_basis
 
+LIMIT_EDGE_SHARE = 0.1  # of the standard deviation of a limit's excess: costs a hundredth of a marker's error
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
 
 
@@ -59,6 +60,12 @@ class LimitTerm:
     def curvature(self, z: np.ndarray) -> np.ndarray:
         """(frames, free): half the second derivatives."""
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
+
+    def step_within(self, z: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """A step from z (points, free) of control points that ends just beyond the limits, where it led farther: there
+        the limits have a curvature, which a step from inside them does not see."""
+        low, high = self.lower - LIMIT_EDGE_SHARE * self.sd - z, self.upper + LIMIT_EDGE_SHARE * self.sd - z
+        return np.clip(step, np.minimum(low, 0.0), np.maximum(high, 0.0))
 
     def where_measured(self, precision: np.ndarray) -> "LimitTerm":
         """Limits for standard deviations: they add no precision to coordinates that the markers do not determine.
@@ -286,6 +293,12 @@ class Objective:
         point_costs = np.bincount(basis.point_of_frame, frame_costs, minlength=basis.points)
         gradient = basis.values.T @ frame_gradient + basis.accelerations.T @ (self.acceleration * a)
         return Evaluation(points, point_costs, gradient)
+
+    def step_within_limits(self, points: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The step from these control points, stopped at the joints' limits, see `LimitTerm.step_within`."""
+        for term in self.terms:
+            step = term.step_within(points, step) if isinstance(term, LimitTerm) else step
+        return step
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
         """(frames,): each frame's part of the cost; accelerations belong to frames by `Basis.frame_of_row`."""
