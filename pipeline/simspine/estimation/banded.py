@@ -162,10 +162,11 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add diagonal entries of H, values (frames, n): one for each coordinate in each frame."""
-        B, n = self.basis.values, self.n
-        for lag in range(self.basis.weights.shape[1]):
+        B, n, columns = self.basis.values, self.n, np.flatnonzero(values.any(0))
+        for lag in range(self.basis.weights.shape[1] if columns.size else 0):
             points = self.basis.points - lag
-            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
+            entries = self.band[lag * n, : points * n].reshape(points, n)
+            entries[:, columns] += B[:, :points].multiply(B[:, lag:]).T @ values[:, columns]
 
     def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
         """Add symmetric blocks (intervals, n, n) of consecutive intervals between knots, from the interval `first`.
