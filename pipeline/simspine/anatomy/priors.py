@@ -430,12 +430,9 @@ def likeliest_variance(mean_square: float, count: float, assumed: float) -> floa
 
     The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`.
     """
-    from scipy.optimize import brentq  # here, since every stage would load it, and one needs it
+    from scipy.special import wrightomega  # here, since every stage would load it, and few need it
 
-    def slope(log: float) -> float:
-        pull = (log - np.log(assumed)) / (2 * np.log(LOG_VARIANCE_FACTOR) ** 2)
-        return count * (1 - mean_square / np.exp(log)) + pull
-
-    low, high = np.log(sorted((max(mean_square, MIN_VARIANCE_SHARE * assumed), assumed)))
-    low, high = low - 1e-9, high + 1e-9
-    return float(np.exp(brentq(slope, low, high) if slope(low) < 0.0 else low))
+    # With r = weight · mean square / v, the slope of the log posterior is 0 where r + log r = weight + log(r at assumed).
+    weight, ratio = 2 * count * np.log(LOG_VARIANCE_FACTOR) ** 2, max(mean_square / assumed, MIN_VARIANCE_SHARE)
+    r = wrightomega(weight + np.log(weight * ratio)) if weight > 0.0 else 0.0
+    return assumed * float(np.exp(r - weight))
