@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
+from simspine.anatomy.priors import likeliest_variance
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.levenberg_marquardt import (
     MIN_SMOOTHNESS_FACTOR,
@@ -107,3 +108,17 @@ def test_a_long_trial_is_learnt_from_where_it_moves_most():
     assert len(parts) == STRETCH_COUNT
     assert any(part.start <= 2010 and part.stop >= 2030 for part in parts)
     assert all(a.stop <= b.start for a, b in pairwise(parts))
+
+
+@pytest.mark.parametrize("mean_square", [0.0, 1e-6, 0.3, 2.0, 50.0])
+@pytest.mark.parametrize("count", [0.0, 0.1, 7.0, 4000.0])
+def test_the_likeliest_variance_maximises_the_posterior(mean_square, count):
+    """Of normal numbers, and of a standard deviation whose logarithm is that of the assumed one ± 1; searched for."""
+    assumed = 2.0
+    counted = max(mean_square, 1e-9 * assumed)  # the least share
+
+    def minus_log(log):
+        return 0.5 * count * (log + counted / np.exp(log)) + 0.5 * (0.5 * (log - np.log(assumed))) ** 2
+
+    sought = minimize_scalar(minus_log, bounds=(-25.0, 6.0), method="bounded", options={"xatol": 1e-9}).x
+    assert np.log(likeliest_variance(mean_square, count, assumed)) == pytest.approx(sought, abs=1e-4)

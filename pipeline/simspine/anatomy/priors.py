@@ -432,7 +432,7 @@ def likeliest_variance(mean_square: float, count: float, assumed: float) -> floa
     """
     from scipy.special import wrightomega  # here, since every stage would load it, and few need it
 
-    # With r = weight · mean square / v, the slope of the log posterior is 0 where r + log r = weight + log(r at assumed).
+    # The slope of the log posterior is 0 where r + log r = weight + log(weight · ratio), r = weight · mean square / v.
     weight, ratio = 2 * count * np.log(LOG_VARIANCE_FACTOR) ** 2, max(mean_square / assumed, MIN_VARIANCE_SHARE)
     r = wrightomega(weight + np.log(weight * ratio)) if weight > 0.0 else 0.0
     return assumed * float(np.exp(r - weight))

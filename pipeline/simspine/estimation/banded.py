@@ -200,9 +200,7 @@ class Factor:
         """x of H x = b; b (points, n) or (points, n, k)."""
         (width, size), letter = self.lower.shape, _LAPACK_LETTER[self.lower.dtype.char]
         x = np.array(b.reshape(size, -1), self.lower.dtype, order="F")
-        arguments = (_LOWER_TRIANGLE, size, width - 1, x.shape[1], self.lower, width, x, size)
-        if info := _call_lapack(f"{letter}pbtrs", arguments):
-            raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
+        _call_lapack(f"{letter}pbtrs", (_LOWER_TRIANGLE, size, width - 1, x.shape[1], self.lower, width, x, size))
         return x.astype(float).reshape(b.shape)
 
     @cached_property

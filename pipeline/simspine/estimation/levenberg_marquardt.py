@@ -29,8 +29,7 @@ MAX_POLISHING_STEPS = 60
 POLISHED_COST_SHARE = 1e-11
 # Ratio of decreases predicted by two steps in turn, above which the factor of the second is too old: it is not taken.
 CHORD_DECREASE_RATIO = 1.5
-# A step that raises the cost is stopped at joints' limits, then cut to a quarter, then a sixteenth: evaluating costs a
-# tenth of factorising.
+# A step that raises the cost is stopped at joint limits, then cut to a quarter, a sixteenth: cheaper than a new factor.
 MAX_SHORTER_STEPS = 3
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
 MAX_FACTORISATIONS = 20  # attempts: single precision, double precision, then more and more damping
@@ -209,9 +208,8 @@ def learnt_factor(
             square, determined = np.sum(squares, axis=0), np.sum(counts, axis=0)
             each = zip(np.exp(2 * log), square, determined, strict=True)
             step = 0.5 * np.log([likeliest_variance(v * s / max(d, 1e-9), d, 1.0) for v, s, d in each]) - log
-            now = (log, step)
-            log = np.maximum(log + step * _extrapolation_factor(before, now), np.log(MIN_SMOOTHNESS_FACTOR))
-            before = now
+            last, before = before, (log, step)
+            log = np.maximum(log + step * _extrapolation_factor(last, before), np.log(MIN_SMOOTHNESS_FACTOR))
     factor[which] = np.exp(log)
     return factor
 

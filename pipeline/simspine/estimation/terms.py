@@ -31,7 +31,7 @@ from simspine.estimation.marker_kernels import (
 )
 from simspine.estimation.path_basis import Basis, path_basis
 
-LIMIT_EDGE_SHARE = 0.1  # of the standard deviation of a limit's excess: costs a hundredth of a marker's error
+LIMIT_EDGE_SHARE = 0.1  # of the standard deviation of a limit's excess: adds 0.01 to the cost
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
 
 
@@ -60,12 +60,6 @@ class LimitTerm:
     def curvature(self, z: np.ndarray) -> np.ndarray:
         """(frames, free): half the second derivatives."""
         return (self._excess(z) != 0.0) * self.informative / self.sd**2
-
-    def step_within(self, z: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """A step from z (points, free) of control points that ends just beyond the limits, where it led farther: there
-        the limits have a curvature, which a step from inside them does not see."""
-        low, high = self.lower - LIMIT_EDGE_SHARE * self.sd - z, self.upper + LIMIT_EDGE_SHARE * self.sd - z
-        return np.clip(step, np.minimum(low, 0.0), np.maximum(high, 0.0))
 
     def where_measured(self, precision: np.ndarray) -> "LimitTerm":
         """Limits for standard deviations: they add no precision to coordinates that the markers do not determine.
@@ -113,9 +107,8 @@ class MarkerTerm:
         return np.any(self.w > 0.0, axis=1)
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        if gradient is None:
-            return self._terms(z, ORDER_VALUE)
-        return self._terms(z, ORDER_GRADIENT, gradient=gradient)
+        order = ORDER_VALUE if gradient is None else ORDER_GRADIENT
+        return self._terms(z, order, gradient=UNUSED_MATRIX if gradient is None else gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         of_intervals, means = self.of_intervals(system.basis), system.basis.means_of_intervals(z)
@@ -295,9 +288,12 @@ class Objective:
         return Evaluation(points, point_costs, gradient)
 
     def step_within_limits(self, points: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """The step from these control points, stopped at the joints' limits, see `LimitTerm.step_within`."""
+        """The step from these control points, stopped just beyond joint limits: there they have a curvature."""
         for term in self.terms:
-            step = term.step_within(points, step) if isinstance(term, LimitTerm) else step
+            if isinstance(term, LimitTerm):
+                edge = LIMIT_EDGE_SHARE * term.sd
+                least, most = np.minimum(term.lower - edge - points, 0.0), np.maximum(term.upper + edge - points, 0.0)
+                step = np.clip(step, least, most)
         return step
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
