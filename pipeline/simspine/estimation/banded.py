@@ -39,10 +39,6 @@ def _call_lapack(name: str, arguments: Sequence[Any]) -> int:
     return info.value
 
 
-def _call_blas(name: str, arguments: Sequence[Any]) -> None:
-    _fortran_routine("cython_blas", name)(*map(_by_reference, arguments))
-
-
 def _by_reference(value):
     if isinstance(value, np.ndarray):
         return ctypes.c_void_p(value.ctypes.data)
@@ -83,19 +79,22 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
     Read with a column stride of width − 1 instead of width, the band's memory is H itself, column by column.
     """
     (width, size), letter, start = band.shape, _LAPACK_LETTER[band.dtype.char], band.ctypes.data
-    one, minus_one = map(np.ctypeslib.as_ctypes_type(band.dtype), (1.0, -1.0))
-    stride = ctypes.c_int(width - 1)
+    number, later, failed = np.ctypeslib.as_ctypes_type(band.dtype), ctypes.c_int(0), ctypes.c_int(0)
+    lower, right, transposed, plain = map(ctypes.byref, (_LOWER_TRIANGLE, _RIGHT, _TRANSPOSED, _PLAIN))
+    one, minus_one, unknowns, rows = map(_by_reference, (number(1.0), number(-1.0), n, later))
+    stride, info = map(ctypes.byref, (ctypes.c_int(width - 1), failed))  # made once, not for each block
+    factorise = _fortran_routine("cython_lapack", f"{letter}potrf")
+    solve, update = (_fortran_routine("cython_blas", letter + name) for name in ("trsm", "syrk"))
     for first in range(0, size, n):
         places = (first * width, first * width + n, (first + n) * width)  # slices of arrays would cost more time
-        block, below, next_block = (ctypes.c_char.from_address(start + place * band.itemsize) for place in places)
-        if _call_lapack(f"{letter}potrf", (_LOWER_TRIANGLE, n, block, stride)) != 0:
+        block, below, next_block = (ctypes.c_void_p(start + place * band.itemsize) for place in places)
+        factorise(lower, unknowns, block, stride, info)
+        if failed.value:
             return False
-        later = min(width, size - first) - n
-        if later > 0:
-            solve_below = (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN, later, n, one, block, stride, below, stride)
-            _call_blas(f"{letter}trsm", solve_below)
-            update_later = (_LOWER_TRIANGLE, _PLAIN, later, n, minus_one, below, stride, one, next_block, stride)
-            _call_blas(f"{letter}syrk", update_later)
+        later.value = min(width, size - first) - n
+        if later.value > 0:
+            solve(right, lower, transposed, plain, rows, unknowns, one, block, stride, below, stride)
+            update(lower, plain, rows, unknowns, minus_one, below, stride, one, next_block, stride)
     return True
 
 
@@ -163,10 +162,11 @@ class BandedSystem:
 
     def add_diagonal(self, values: np.ndarray) -> None:
         """Add diagonal entries of H, values (frames, n): one for each coordinate in each frame."""
-        B, n = self.basis.values, self.n
-        for lag in range(self.basis.weights.shape[1]):
+        B, n, columns = self.basis.values, self.n, np.flatnonzero(values.any(0))
+        for lag in range(self.basis.weights.shape[1] if columns.size else 0):
             points = self.basis.points - lag
-            self.band[lag * n, : points * n] += (B[:, :points].multiply(B[:, lag:]).T @ values).reshape(-1)
+            entries = self.band[lag * n, : points * n].reshape(points, n)
+            entries[:, columns] += B[:, :points].multiply(B[:, lag:]).T @ values[:, columns]
 
     def add_blocks(self, blocks: np.ndarray, first: int = 0) -> None:
         """Add symmetric blocks (intervals, n, n) of consecutive intervals between knots, from the interval `first`.
@@ -201,9 +201,7 @@ class Factor:
         """x of H x = b; b (points, n) or (points, n, k)."""
         (width, size), letter = self.lower.shape, _LAPACK_LETTER[self.lower.dtype.char]
         x = np.array(b.reshape(size, -1), self.lower.dtype, order="F")
-        arguments = (_LOWER_TRIANGLE, size, width - 1, x.shape[1], self.lower, width, x, size)
-        if info := _call_lapack(f"{letter}pbtrs", arguments):
-            raise np.linalg.LinAlgError(f"LAPACK pbtrs failed ({info})")
+        _call_lapack(f"{letter}pbtrs", (_LOWER_TRIANGLE, size, width - 1, x.shape[1], self.lower, width, x, size))
         return x.astype(float).reshape(b.shape)
 
     @cached_property

@@ -31,6 +31,7 @@ from simspine.estimation.marker_kernels import (
 )
 from simspine.estimation.path_basis import Basis, path_basis
 
+LIMIT_EDGE_SHARE = 0.1  # of the standard deviation of a limit's excess: adds 0.01 to the cost
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
 
 
@@ -106,9 +107,8 @@ class MarkerTerm:
         return np.any(self.w > 0.0, axis=1)
 
     def cost(self, z: np.ndarray, gradient: np.ndarray | None = None) -> np.ndarray:
-        if gradient is None:
-            return self._terms(z, ORDER_VALUE)
-        return self._terms(z, ORDER_GRADIENT, gradient=gradient)
+        order = ORDER_VALUE if gradient is None else ORDER_GRADIENT
+        return self._terms(z, order, gradient=UNUSED_MATRIX if gradient is None else gradient)
 
     def curve(self, z: np.ndarray, system: BandedSystem) -> None:
         of_intervals, means = self.of_intervals(system.basis), system.basis.means_of_intervals(z)
@@ -286,6 +286,15 @@ class Objective:
         point_costs = np.bincount(basis.point_of_frame, frame_costs, minlength=basis.points)
         gradient = basis.values.T @ frame_gradient + basis.accelerations.T @ (self.acceleration * a)
         return Evaluation(points, point_costs, gradient)
+
+    def step_within_limits(self, points: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The step from these control points, stopped just beyond joint limits: there they have a curvature."""
+        for term in self.terms:
+            if isinstance(term, LimitTerm):
+                edge = LIMIT_EDGE_SHARE * term.sd
+                least, most = np.minimum(term.lower - edge - points, 0.0), np.maximum(term.upper + edge - points, 0.0)
+                step = np.clip(step, least, most)
+        return step
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
         """(frames,): each frame's part of the cost; accelerations belong to frames by `Basis.frame_of_row`."""

@@ -172,17 +172,13 @@ class _PublishedFigures:
             gradient = np.pad(figures.pop(GRADIENT_KEY), ((0, 0), (0, 0), (0, offsets)))
             variance = ((gradient @ blocks) * gradient).sum(-1)  # in every frame: changes keep little of it
             share = posterior.share_about_mean(gradient, variance)
-            lost = (gradient @ posterior.lost_motion(self._joint_angles)[..., None])[..., 0]
+            root = root_joint(self.body.tree)  # markers determine its angles
+            of_root = [] if root is None else self.body.tree.column[self.body.tree.argument[root]]
+            lost_motion = posterior.lost_motion(np.setdiff1d(self.problem.angles, of_root))
+            lost = (gradient @ lost_motion[..., None])[..., 0]
             lost[~observed.seen] = 0.0  # there, priors interpolate; the covariance says how well
             figures[CHANGE_KEY] = np.sqrt(share * figures[CHANGE_KEY] + (lost - lost.mean(0)) ** 2)
         return figures
-
-    @property
-    def _joint_angles(self) -> np.ndarray:
-        """Columns of all angles but those of the body in space, which markers determine."""
-        tree = self.body.tree
-        root = root_joint(tree)
-        return np.setdiff1d(self.problem.angles, [] if root is None else tree.column[tree.argument[root]])
 
     def _figures_of_frames(self, observed: MarkerTerm, z: np.ndarray, blocks: np.ndarray) -> dict[str, np.ndarray]:
         """Figures at coordinates z (frames, free) with the trajectory's covariance `blocks` (frames, free, free)."""
