@@ -350,7 +350,13 @@ def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):
     """Which side has dots is said with its mean, so that no edge cuts it off."""
     both = [
         replace(
-            scene.curves[0], name=side, label=f"Hip, {side}", panel="Hip", mean="−13.4 ± 5.7°", chosen=True, band=None
+            scene.curves[0],
+            name=side,
+            label=f"Hip, {side}",
+            panel="Hip",
+            stated="mean −13.4 ± 5.7°",
+            chosen=True,
+            band=None,
         )
         for side in ("right", "left")
     ]
