@@ -1,14 +1,19 @@
 """Tables of clinical parameters on the page: means, intervals of 95 %, norms that fit, verdicts."""
 
+import re
+
 import numpy as np
 import pytest
+import yaml
 
 from simspine.anatomy.alignment import LumbopelvicRhythm
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.curvature import COBB_REFERENCES
 from simspine.anatomy.vertebrae import ClinicalParameters
+from simspine.core.settings import models_folder, pose2sim_folder
 from simspine.core.types import Forced
 from simspine.quality.observability import ClinicalFigure, clinical_figures
+from simspine.report.bones import read_polygons
 from simspine.report.page import page_words
 from simspine.report.tables import MEAN_COLUMN, clinical_tables, held_still, norm_of
 
@@ -200,3 +205,16 @@ def test_what_was_not_recorded_is_left_out():
 
 def test_nothing_to_say_is_no_table():
     assert clinical_tables((), None) == ()
+
+
+def test_the_stated_zeros_are_those_of_the_model():
+    """Oracle: the mesh of the pelvis, whose foremost points are the ASIS, and landmarks of skin.yaml."""
+    places = yaml.safe_load((models_folder() / "skin.yaml").read_text())["markers"]
+    points, _ = read_polygons(pose2sim_folder() / "Geometry/r_pelvis.vtp")
+    points = points[points[:, 1] > -0.03]  # above the pubis
+    front = points[np.argsort(-points[:, 0])[:3]].mean(0)
+    rear, t1, t12 = (np.array(places[name]["bone"]) for name in ("RPSIS", "T1", "T12"))
+    falls = np.degrees(np.arctan2(rear[1] - front[1], front[0] - rear[0]))
+    stated = re.search(r"PSIS to ASIS falls forwards by about (\d+)°", page_words("levels")["room"])
+    assert falls == pytest.approx(float(stated[1]), abs=1)
+    assert abs(np.degrees(np.arctan2(t1[0] - t12[0], t1[1] - t12[1]))) < 3, "upright"

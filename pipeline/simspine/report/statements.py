@@ -375,8 +375,8 @@ def _moment_pictures(trial: SolvedTrial) -> tuple[Picture, ...]:
     frame = figure.ends[abs(figure.maximum or 0.0) > abs(figure.minimum or 0.0)]
     views = sorted(np.argsort(-used[frame].sum(-1), kind="stable")[:2].tolist())
     image = encode_jpeg(overlay_picture(trial, [frame], views))
-    moment = f" {trial_sections.short_name(figure)}, {trial.spine.time[frame]:.2f} s."
-    return (named_picture("moment", moment, data=image),)
+    picture, name = named_picture("moment", data=image), trial_sections.short_name(figure)
+    return (replace(picture, title=picture.title.format(name=name, time=trial.spine.time[frame])),)
 
 
 def overlay_picture(trial: SolvedTrial, frames: Sequence[int], views: Sequence[int]) -> np.ndarray:

@@ -177,10 +177,12 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
         is_cut = any(min(frame, len(time) - 1 - frame) < CUT_FRAMES for frame in one.ends)
         moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
         span = interval_text(tables.range_of(one), one.range_sd, one.unit)
-        rows.append((short_name(one), ends_in_words(one), f"{moments} s", "at least " * is_cut + span))
+        rows.append(
+            (short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), "at least " * is_cut + span)
+        )
     said = page.page_words("usable")
-    caption = said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
-    caption += page.page_words("means")["failed"] * is_refined(trial.findings)
+    failed = page.page_words("means")["failed"] * is_refined(trial.findings)
+    caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
     return page.PageTable(("What you may use", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
@@ -252,7 +254,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1, still=still)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
-        first = replace(first, caption=words[kind] + words["failed"] * is_refined(trial.findings))
+        first = replace(first, caption=words["failed"] * is_refined(trial.findings) + words[kind])
     return tuple(table for table in (first, room, *others, *levels) if table is not None)
 
 
