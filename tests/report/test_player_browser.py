@@ -459,7 +459,7 @@ def test_what_is_shaded_is_said_in_its_panel(browser, address, scene, width, beh
     with Opened(browser, address, width) as window:
         panel, curve = window.root.locator(".p-panel").first.bounding_box(), scene.curves[0]
         key = window.root.locator(".p-key").first
-        assert key.text_content() == f"mean {curve.mean} · green: {curve.band[2]}"
+        assert key.text_content() == f"{curve.stated} · green: {curve.band[2]}"
         box = key.bounding_box()
         outline = 3  # px around the letters
         assert panel["x"] <= box["x"] + outline

@@ -42,7 +42,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     still = tables.held_still(posture)
     figures = (*most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected))), *posture)
     left_out = () if still else tables.STANDING_ALIGNMENT
-    drawn = [figure for figure in figures if not figure.is_assumed and figure.name not in left_out]
+    drawn = [figure for figure in figures if figure.is_decided and figure.name not in left_out]
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -265,8 +265,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
             partly = looks["partly"] * any(curve.note.startswith("partly") for curve in shown)
-            forced = looks["forced"] * any(curve.forced for curve in shown)
-            yield page.named_picture(key, partly + forced + more + shaded, curves=key)
+            yield page.named_picture(key, partly + more + shaded, curves=key)
 
 
 def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
