@@ -183,7 +183,7 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
     said = page.page_words("usable")
     failed = page.page_words("means")["failed"] * is_refined(trial.findings)
     caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
-    return page.PageTable(("What you may use", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
+    return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
 def short_name(figure: ClinicalFigure) -> str:
