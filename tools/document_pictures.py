@@ -18,6 +18,7 @@ from playwright.sync_api import sync_playwright
 from simspine.core.arrays import NORMAL_95
 from simspine.report import canvas
 from simspine.report.figure_style import ASSUMED_DASHES, BLUE, ORANGE, matplotlib_style, new_figure
+from simspine.report.overlay import sample_frames
 from simspine.report.statements import overlay_picture
 from simspine.report.trial_sections import curves_of_trial
 from simspine.workflow.config import read_config
@@ -45,7 +46,7 @@ def read_demonstration(results: Path) -> SolvedTrial:
 
 def demonstration_picture(trial: SolvedTrial) -> np.ndarray:
     """The views of one frame above lordosis and kyphosis over time."""
-    views = overlay_picture(trial, 1)
+    views = overlay_picture(trial, sample_frames(trial.spine.frames, 1, trial.rejected), range(len(trial.videos)))
     width = views.shape[1]
     curves = curves_of_trial(trial.spine, (*trial.curvature_figures, *trial.clinical_figures))[:2]
     with matplotlib_style():

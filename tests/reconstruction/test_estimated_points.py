@@ -136,6 +136,6 @@ def test_headline_page_and_summary_name_them(guessed):
     (row,) = [row for row in summary_rows(figures) if row.label == "Seen on the back"]
     assert "estimated" in row.value
     assert row.light == "check"
-    measured = summary_statements(guessed)[1].reason
+    measured = summary_statements(guessed)[0].reason
     assert "estimated by a network" in measured
-    assert "points that the detector found" not in measured
+    assert "placed by the detector" not in measured

@@ -13,14 +13,13 @@ from simspine.quality.observability import Observability
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text, page_words
 from simspine.report.statements import methods_text, summary_statements
-from simspine.report.tables import held_still, label_with_sign
+from simspine.report.tables import held_still
 from simspine.report.trial_sections import (
     level_pictures,
-    most_moved,
     scene_of_trial,
-    segment_figures,
     short_name,
     trial_tables,
+    usable_table,
 )
 from simspine.vision.person_frame import limb_stature
 from simspine.workflow.results import read_trial
@@ -52,33 +51,43 @@ def test_it_says_what_the_person_did(found):
     assert said(found, "What the person did").startswith("The trial is named bow. This is a movement")
 
 
-def test_the_conclusion_has_ranges_of_regions_and_of_segments_in_the_room(found):
-    """Angles of the sums and segments themselves: those beyond their ± are named, or have surer ones before them."""
-    text, spine = said(found, "What this recording shows"), found.spine
-    regions, _, others = text.partition(" Most certain of the other angles, measured ones only: ")
-    in_room = segment_figures(spine, ~found.rejected)
-    moved = most_moved((*found.curvature_figures, *found.clinical_figures, *in_room))
-    moved = [one for one in moved if one.unit == "deg" and not one.decided_by.startswith("partly")]
-    shown = [*dict.fromkeys(map(short_name, moved))]
-    changes = others.rstrip(".").split("; ")
-    assert len(changes) == min(len(shown), 3)  # after the region's
-    for name, change in zip(shown, changes, strict=False):
-        assert change.startswith(name.rpartition(" ")[0])
-        assert " rotation in the room " not in change or " … " not in change, "its zero is the calibration's"
-    assert any(one in in_room for one in moved)
-    place = spine.levels.index("thorax-pelvis")
-    for k, plane in enumerate(("flexion", "bending", "rotation")):
-        values, sd = (np.degrees(each[:, place, k]) for each in (spine.angles, spine.angles_sd))
-        low, high = values.argmin(), values.argmax()
-        span, spread = values[high] - values[low], np.hypot(sd[low], sd[high])
-        named = f" (range {interval_text(span, spread, 'deg')}" in regions
-        first = {"flexion": "bent on", "bending": "bent sideways on", "rotation": "turned on"}[plane]
-        sentence = f"The thorax {first} the pelvis, between "
-        assert named == (f"Thorax on pelvis {plane} " in regions or sentence in regions)
-        assert named == (span > 1.96 * spread and found.observed_shares[place, k] > 0.2)
+def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found):
+    """Angles of segments and of thorax on pelvis: largest range over ± first, ends and times of the frames."""
+    table, spine = usable_table(found), found.spine
+    rows = {row[0]: [cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows}
+    assert 0 < len(rows) <= 5
+    moved, checked = [], 0
+    for segment, names in (("thorax", ("tilt", "bending", "rotation")), ("pelvis", ("tilt", "obliquity", "rotation"))):
+        place = spine.levels.index(segment)
+        for k, plane in enumerate(names):
+            values, sd = (np.degrees(each[:, place, k]) for each in (spine.angles, spine.angles_sd))
+            low, high = values.argmin(), values.argmax()
+            span, spread = values[high] - values[low], np.hypot(sd[low], sd[high])
+            label = f"{segment.capitalize()} {plane} in the room"
+            moved.append((span / spread, label))
+            if label in rows:
+                checked += 1
+                _, at, stated = rows[label]
+                assert stated.removeprefix("at least ") == interval_text(span, spread, "deg").replace("\u00a0", " ")
+                assert at == f"{spine.time[low]:.2f} … {spine.time[high]:.2f} s"
+                assert stated.startswith("at least") == (min(low, high) < 2 or max(low, high) > spine.frames - 3)
+    assert checked
+    named = [label for label in rows if label in dict(map(reversed, moved))]
+    assert named == [label for _, label in sorted(moved, reverse=True) if label in rows]
     rows = [row[0] for row in trial_tables(found)[0].rows]
     assert rows[0] == "Thorax on pelvis flexion"
-    assert sum(row.startswith("Lumbar flexion") for row in rows) == 1
+
+
+def test_rotation_in_the_room_counts_from_the_first_frame(found):
+    """The calibration's axes turned by 100° change nothing."""
+    spine, place = found.spine, [found.spine.levels.index(name) for name in ("pelvis", "thorax")]
+    angles = spine.angles.copy()
+    angles[:, place, 2] += np.radians(100)
+    turned = replace(spine, angles=angles)
+    first, second = (scene_of_trial(replace(found, spine=one)).curves for one in (spine, turned))
+    assert any("rotation from the first frame" in curve.label for curve in first)
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_allclose(one.values, other.values, atol=1e-9)
 
 
 def test_the_figure_of_levels_is_left_out_where_no_level_is_a_result(found):
@@ -101,23 +110,17 @@ def test_a_movement_is_called_one_and_standing_is_advised(found):
     assert not held_still(found.clinical_figures)
 
 
-def test_the_player_begins_with_what_the_conclusion_names(found):
-    """Every panel shown first is of an angle in the conclusion, in the room too, and so is every one it names first."""
-    said_first = said(found, "What this recording shows").partition(" Also: ")
-    text = said_first[0] + said_first[2].partition(" Most certain of the other angles, measured ones only: ")[2]
+def test_the_player_begins_with_the_ranges_to_use(found):
+    """Every panel shown first is of a range in the table at the top, without what is not a result."""
     curves = scene_of_trial(found).curves
-    figures = {label_with_sign(one): one for one in segment_figures(found.spine, ~found.rejected)}
-    chosen = [curve.label for curve in curves if curve.chosen]
-    assert {"Thorax tilt, as in gait analysis (+ forwards)", "Trunk inclination (+ forwards)"} <= {*chosen}
-    means = {curve.label: curve.mean for curve in curves}
-    assert (means["Thorax rotation (+ to the left)"], means["Thorax tilt, as in gait analysis (+ forwards)"] != "") == (
-        "",
-        True,
-    ), "a heading counts from the calibration's axes"
-    assert sum(label in figures for label in chosen) >= 2, "angles in the room"
-    ranges = {label: re.escape(f"{np.ptp(next(c.values for c in curves if c.label == label)):.1f}") for label in chosen}
-    assert all(re.search(rf"range {span}\b", text) for span in ranges.values()), ranges
-    assert text.count("(range") == len({curve.panel or curve.label for curve in curves if curve.chosen}) == 4
+    chosen = list(dict.fromkeys(curve.panel or curve.label for curve in curves if curve.chosen))
+    rows = [row[0].removesuffix(" in the room") for row in usable_table(found).rows]
+    plain = [name.lower().removeprefix("left ").removeprefix("right ") for name in rows]
+    assert chosen
+    for title in chosen:
+        assert title.partition(" (")[0].partition(",")[0].removesuffix(" from the first frame").lower() in plain
+    assert all(curve.stated.startswith("range ") for curve in curves if curve.chosen)
+    assert not any(curve.assumed for curve in curves)
 
 
 def test_errors_are_named_before_warnings(found):
@@ -131,7 +134,7 @@ def test_a_wide_interval_says_little(found):
     """24 of 25 parts of the variance of adults' lordosis, 11°, and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
     sure = said(replace(found, spine=wide), "How sure")
-    assert "\u00a0±\u00a024° as a measurement" in sure
+    assert sure.startswith("Lumbar lordosis was not measured: the recording narrowed the published spread by 0 %.")
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
     assert replace(found, spine=wide).observed_shares[lumbar, 0] == 0, "flexion is lordosis mirrored"
@@ -140,7 +143,9 @@ def test_a_wide_interval_says_little(found):
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "How sure")
-    assert "\u00a0±\u00a016° was partly measured: 46 % of it" in sure  # the error in real people
+    assert (
+        "\u00a0±\u00a016° was partly measured: the recording narrowed the published spread by 27 %" in sure
+    )  # the error in real people
 
 
 @pytest.mark.parametrize("seen", [False, True])
@@ -167,7 +172,10 @@ def test_causes_are_named_once(found):
 def test_refined_cameras_are_a_caution_though_no_warning(found):
     refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
     careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
-    assert "without an independent check, so true errors may exceed the ±" in careful
+    assert "without an independent check" in careful
+    tables = trial_tables(replace(found, verdict=replace(found.verdict, findings=(refined,))))
+    assert tables[0].caption.startswith("± is too small by an unknown amount: the calibration failed.")
+    assert "too small" not in trial_tables(found)[0].caption
     px, mm = map(float, re.search(r"by (\d+\.\d) px .* about (\d+) mm", careful).groups())
     middle = np.nanmean(change_frame(found.markers.xyz, found.markers.frame, "z_up"), (0, 1))
     sideways = [project_one(one, np.stack([middle, middle + 0.001 * one.R[0]])) for one in found.cameras]

@@ -23,9 +23,9 @@ def test_a_note_says_why_a_curve_says_little():
     lumbar, thoracic = curves(angles)
     assert (lumbar.note, lumbar.assumed, lumbar.forced) == ("partly measured", False, False)
     assert (thoracic.note, thoracic.assumed, thoracic.forced) == ("assumed", True, False)
-    assert thoracic.mean == "", "no mean of what is not a result"
+    assert thoracic.stated == "", "no mean of what is not a result"
     np.testing.assert_allclose(lumbar.sd, 9.0)
-    assert lumbar.mean == f"{np.degrees(0.8):.0f}\u00a0±\u00a018°"  # 1.96 × 9°
+    assert lumbar.stated == f"mean {np.degrees(0.8):.0f}\u00a0±\u00a018°"  # 1.96 × 9°
     sharp = curves({"lla": (np.full(5, 0.8), np.full(5, np.radians(2.0)))})[0]
     np.testing.assert_allclose(sharp.sd, 8.2)  # the error in real people
     _, held = curves(angles, tka=True)
@@ -69,17 +69,17 @@ def test_an_angle_of_a_limb_has_its_side_and_both_directions(side, angle, panel,
     name = f"{angle}_{side[0]}"
     limb = replace(figure(name, 8.0, 2.0), minimum=-41.0)
     assert short_name(limb).startswith(f"{side.capitalize()} {angle.partition('_')[0]} ")
-    assert ends_in_words(limb, " … ") == ends
+    assert ends_in_words(limb) == ends
     (curve,) = angle_curves({name: (np.zeros(4), np.full(4, 0.1))}, [limb])
     assert (curve.name, curve.panel) == (side, panel)
 
 
 def test_a_place_has_its_direction_and_what_has_no_words_its_numbers():
     to_sides = replace(figure("coronal_balance", 66.0, 2.0), unit="mm", minimum=-120.0)
-    assert (short_name(to_sides), ends_in_words(to_sides, " to ")) == (
-        "C7 plumb line sideways", "120 mm to the left to 66 mm to the right",
+    assert (short_name(to_sides), ends_in_words(to_sides)) == (
+        "C7 plumb line sideways", "120 mm to the left … 66 mm to the right",
     )  # fmt: skip
-    assert ends_in_words(figure("shoulder_elevation_l", 66.0, 2.0), " … ") == "0\u00a0…\u00a066°"
+    assert ends_in_words(figure("shoulder_elevation_l", 66.0, 2.0)) == "0\u00a0…\u00a066°"
     assert ends_in_words(replace(figure("hip_adduction_l", -3.0, 2.0), minimum=-66.0)) == "66° … 3° abduction"
 
 

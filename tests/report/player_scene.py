@@ -58,7 +58,12 @@ def make_scene():
     values = 40 + 10 * np.sin(np.arange(FRAMES) / 6)
     curves = (
         Curve(
-            "LLA", "Lumbar lordosis", values, np.full(FRAMES, 3.0), (38.0, 61.0, "standing adults"), mean="41 ± 5.9°"
+            "LLA",
+            "Lumbar lordosis",
+            values,
+            np.full(FRAMES, 3.0),
+            (38.0, 61.0, "standing adults"),
+            stated="mean 41 ± 5.9°",
         ),
         Curve(
             "TKA", "Thoracic kyphosis", np.where(np.arange(FRAMES) == 7, np.nan, values - 5), None, None, "set", True

@@ -47,7 +47,7 @@ def test_a_row_for_each_point_the_worst_of_the_body_first():
     assert table.columns[3:6] == ("left, px", "right, px", "front, px")
     assert table.rows == (
         ("C7", "on the skin", "80 %", "2", "2", "–", "11 (15)"),
-        ("LHip", "detected", "100 %", "7", "7", "7 (90 %)", "4 (4)"),
+        ("LHip", "the detector", "100 %", "7", "7", "7 (90 %)", "4 (4)"),
         ("Spine_01", "inferred", "100 %", "– (0 %)", "–", "–", "–"),
     )
 

@@ -14,7 +14,7 @@ from simspine.io.image_streams import encode_jpeg
 from simspine.quality.assess import _MIX_UPS
 from simspine.quality.findings import ADVICE, Finding
 from simspine.report import page as c
-from simspine.report.level_figures import presence_chart
+from simspine.report.level_figures import range_charts
 from simspine.report.page import page_words, render_page, write_report
 
 VOID = {"meta", "img", "link", "br", "hr", "input", "col"}
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
 
 def full(name="S01 walking"):
-    chart = presence_chart(np.arange(6) / 10, [name, "LHip"], np.full((6, 2), [2, 5]))
+    chart = range_charts([name, "L5-S1"], np.full((6, 2, 3), 0.1), None, np.ones((2, 3)))
     picture = c.Picture("Points over time", "when each point is known", "Full is better.", chart=chart)
     photo = c.Picture(name, name, name, data=encode_jpeg(np.zeros((20, 30, 3), np.uint8)))
     findings = (
@@ -159,8 +159,7 @@ def test_empty_content_still_makes_a_page():
 def test_ten_trials_with_pictures_stay_small(tmp_path):
     rng = np.random.default_rng(0)
     photo = encode_jpeg(np.kron(rng.integers(0, 255, (60, 80, 3), np.uint8), np.ones((20, 20, 1), np.uint8)))
-    states = rng.integers(0, 6, (10, 37)).repeat(20, 0)
-    chart = presence_chart(np.arange(200) / 10, [f"m{i}" for i in range(37)], states)
+    chart = range_charts([f"m{i}" for i in range(37)], rng.normal(0, 0.1, (200, 37, 3)), None, np.ones((37, 3)))
     trials = tuple(
         c.TrialSection(
             f"t{i}", overlays=(c.Picture("o", "o", data=photo),), figures=(c.Picture("f", "f", chart=chart),)

@@ -350,7 +350,13 @@ def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):
     """Which side has dots is said with its mean, so that no edge cuts it off."""
     both = [
         replace(
-            scene.curves[0], name=side, label=f"Hip, {side}", panel="Hip", mean="−13.4 ± 5.7°", chosen=True, band=None
+            scene.curves[0],
+            name=side,
+            label=f"Hip, {side}",
+            panel="Hip",
+            stated="mean −13.4 ± 5.7°",
+            chosen=True,
+            band=None,
         )
         for side in ("right", "left")
     ]
@@ -453,7 +459,7 @@ def test_what_is_shaded_is_said_in_its_panel(browser, address, scene, width, beh
     with Opened(browser, address, width) as window:
         panel, curve = window.root.locator(".p-panel").first.bounding_box(), scene.curves[0]
         key = window.root.locator(".p-key").first
-        assert key.text_content() == f"mean {curve.mean} · green: {curve.band[2]}"
+        assert key.text_content() == f"{curve.stated} · green: {curve.band[2]}"
         box = key.bounding_box()
         outline = 3  # px around the letters
         assert panel["x"] <= box["x"] + outline

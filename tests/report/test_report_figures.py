@@ -6,14 +6,12 @@ from html.parser import HTMLParser
 import matplotlib as mpl
 import numpy as np
 import pytest
-from chart_parts import boxes, said
 from figure_text import texts
 
-from simspine.core.types import Markers
 from simspine.report import canvas
 from simspine.report.figure_style import BLUE, LILAC, ORANGE, RED, VIOLET, YELLOW, matplotlib_style, new_figure
 from simspine.report.figures import posture_figure
-from simspine.report.level_figures import POINT_STATES_DRAWN, point_states, presence_chart, range_charts
+from simspine.report.level_figures import range_charts
 
 TIME = 2.0 + np.arange(40) / 20
 STATUS = ["rejected" if f in (5, 6, 7, 20) else "kept" for f in range(40)]
@@ -64,60 +62,10 @@ def test_the_spine_of_one_frame_is_seen_in_both_planes_on_one_scale():
     assert {"C7", "T6", "L3", "S1", "above S1 (mm)"} <= set(texts(figure).split(" | "))
 
 
-def markers():
-    names = ("LHip", "RHip", "LShoulder", "RShoulder", "Hip", "Neck")
-    xyz = np.array([[0, 1, -0.1], [0, 1, 0.1], [0, 1.5, -0.2], [0, 1.5, 0.2], [-0.1, 1, 0], [-0.1, 1.5, 0]])
-    xyz = np.tile(xyz, (4, 1, 1))
-    return Markers(names, 10, xyz, "y_up", origin=["detected"] * 4 + ["inferred"] * 2)
-
-
-def test_states_and_availability():
-    source = markers()
-    xyz = source.xyz.copy()
-    xyz[2, 0] = np.nan
-    filled = np.zeros((4, 6), bool)
-    filled[1, 1] = filled[1, 4] = True
-    state = point_states(source.with_(xyz=xyz, filled=filled))
-    words = np.array(POINT_STATES_DRAWN)[state]
-    assert words[2, 0] == "missing"
-    assert words[1, 1] == words[1, 4] == "filled"
-    assert words[0, 4] == "inferred"
-    assert (words == "detected").sum() == 14
-    chart = presence_chart(source.time, source.names, state, ["kept"] * 4)
-    shares = ("detected 58.3 %", "inferred 29.2 %", "filled 8.3 %", "missing 4.2 % (empty)")
-    for wanted in (*shares, "time (s)", "LShoulder"):
-        assert wanted in said(chart), wanted
-    drawn = boxes(chart)
-    assert ("filled", 25, 25) in drawn  # the second of four frames
-    assert drawn.count(("detected", 0, 50)) == 1  # missing in the third
-    assert drawn.count(("detected", 75, 25)) == 1
-    assert drawn.count(("detected", 0, 100)) == 2
-
-
-def test_rejected_frames_are_shaded():
-    chart = presence_chart(TIME, ["x"], np.full((40, 1), 5), STATUS)
-    shades = [box for box in boxes(chart) if box[0] == "rejected-frames"][1:]  # the first is the legend's
-    assert shades == [("rejected-frames", 12.5, 7.5), ("rejected-frames", 50, 2.5)]
-    assert "rejected frames (4 of 40)" in said(chart)
-
-
-def test_times_stand_where_they_belong():
-    """A frame reaches half a frame to either side; a mark is at its time."""
-    chart = presence_chart(TIME, ["x"], np.full((40, 1), 5))
-    marks = dict(re.findall(r'<text class="tick" x="([\d.]+)%" y="\d+">([\d.]+)<', chart))
-    assert {float(number): float(place) for place, number in marks.items()} == {
-        2.0: 1.25, 2.5: 26.25, 3.0: 51.25, 3.5: 76.25
-    }  # fmt: skip
-
-
 def test_everything_missing_still_draws():
-    charts = [
-        range_charts(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan)),
-        presence_chart(TIME[:4], ["x"], np.zeros((4, 1), int)),
-    ]
-    for chart in charts:
-        assert "<svg" in chart
-        assert "nan" not in chart
+    chart = range_charts(["L5-S1"], np.full((40, 1, 3), np.nan), None, np.full((1, 3), np.nan))
+    assert "<svg" in chart
+    assert "nan" not in chart
 
 
 class Collector(HTMLParser):
@@ -137,7 +85,7 @@ class Collector(HTMLParser):
 def test_names_of_files_are_text_in_a_chart():
     names = ["<script>alert(1)</script>", "a $x^2 & b"]
     page = Collector()
-    page.feed(presence_chart(TIME[:4], names, np.full((4, 2), POINT_STATES_DRAWN.index("detected"))))
+    page.feed(range_charts(names, np.full((4, 2, 3), 0.1), None, np.ones((2, 3))))
     assert "script" not in page.tags
     assert "<script>alert(1)</s…" in page.data
     assert names[1] in page.data

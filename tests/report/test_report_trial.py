@@ -133,7 +133,7 @@ def test_summary_rows():
         "Detected points placed in space": ("98.4 %", "good"),
         "Points in space to the fitted body, RMS": ("24 mm", "good"),
         "Fitted body to detected limb points, median": ("13.4 px", "check"),  # one camera is beyond the limit
-        "Lumbar lordosis, L1–S1": ("(41\u00a0±\u00a033°)", "check"),
+        "Lumbar lordosis, L1–S1": ("not measured", "check"),
         "Thoracic kyphosis, T3–T12": ("–", ""),
         "Femur length": ("0.410 / 0.610 m", "check"),
     }
@@ -143,7 +143,7 @@ def test_summary_rows():
     )
     assert notes["Fitted body to detected limb points, median"].endswith("Limit: 30 px")
     assert notes["Lumbar lordosis, L1–S1"] == (
-        "assumed: the recording's weight is 0 %; people who stand differ by ± 22° (Yukawa 2019)"
+        "assumed: the recording narrowed the spread of people who stand, ± 22° (Yukawa 2019), by 0 %"
     )
     assert next(row.note for row in rows if row.label == "Frames rejected") == "31–33 jump"
     assert summary_rows({}) == ()
@@ -153,12 +153,12 @@ def test_angles_in_the_summary_have_their_interval():
     (partly,) = summary_rows({"lla_deg_mean": 41.23, "lla_deg_sd": 8.96})
     assert (partly.value, partly.note, partly.light) == (
         "41\u00a0±\u00a018°",
-        "partly measured: the recording's weight is 36 %; people who stand differ by ± 22° (Yukawa 2019)",
+        "partly measured: the recording narrowed the spread of people who stand, ± 22° (Yukawa 2019), by 20 %",
         "",
     )
     (assumed,) = summary_rows({"tka_deg_mean": 38.6, "tka_deg_sd": 9.06})
     assert (assumed.note, assumed.light) == (
-        "assumed: the recording's weight is <20 %; people who stand differ by ± 20° (Yukawa 2018)",
+        "assumed: the recording narrowed the spread of people who stand, ± 20° (Yukawa 2018), by 10 %",
         "check",
     )
     (given,) = summary_rows({"tka_deg_mean": 45.0, "tka_deg_sd": None, "set_by_model": ["tka"]})

@@ -117,14 +117,20 @@ def test_table_of_angles():
     assert {row[-1] for row in unknown.rows} == {"no label"}
 
 
-def test_the_pelvis_in_the_room_has_ranges_but_no_heading():
-    """From −1° to 3°, each ± 1 standard deviation; axial rotation counts from the calibration's axes."""
+def test_the_pelvis_in_the_room_has_ranges_and_turns_from_the_first_frame():
+    """From −1° to 3°, each ± 1 standard deviation. It turns from 100° to 104° of the calibration's axes."""
     walked = replace(spine(), levels=("pelvis", *NAMES[1:]))
+    angles = walked.angles.copy()
+    angles[:, 0, 2] = np.radians(np.linspace(100, 104, FRAMES))
+    walked = replace(walked, angles=angles)
     table = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True)
     assert [row[0].partition(" ")[0] for row in table.rows] == ["Pelvis"] * 3
     tilt, _, rotation = (row[1:] for row in table.rows)
-    assert tilt == ("1.0\u00a0±\u00a02.0°", "−1\u00a0…\u00a03°", "4.0\u00a0±\u00a02.8°")
-    assert rotation[:2] == ("–", "–")
+    assert tilt == ("−1\u00a0…\u00a03°", "4.0\u00a0±\u00a02.8°")
+    assert rotation == ("0\u00a0…\u00a04°", "4.0\u00a0±\u00a02.8°")
+    assert [row[0] for row in table.rows][1].startswith("Pelvis obliquity (+ right side down)")
+    still = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True, still=True)
+    assert still.rows[0][1:] == ("1.0\u00a0±\u00a02.0°", *tilt)
     assert not any(row[0] == "pelvis" for row in angle_table(walked, SHARES, TABLE).rows)
     assert segments_table(segment_figures(spine(), np.ones(FRAMES, bool)), moving=True) is None
 

@@ -176,7 +176,8 @@ class ClinicalFigure:
     standard deviation, None where there is none or the model gives the value. known_share: share of frames with a
     value. decided_by: what decided the figure, in words. range_sd: standard deviation of the range (maximum − minimum),
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
-    which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model.
+    which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model. ends:
+    frames of minimum and maximum.
     """
 
     name: str
@@ -190,6 +191,7 @@ class ClinicalFigure:
     decided_by: str
     range_sd: float | None = None
     share: float = float("nan")
+    ends: tuple[int, ...] = ()
 
     @property
     def verdict(self) -> Observability:
@@ -307,8 +309,8 @@ def angle_statistics(
     if not known.size:
         return dict.fromkeys(("mean", "sd", "minimum", "maximum", "range_sd")) | {"known_share": 0.0}
     spread = np.full(known.shape, np.nan) if deviation is None else deviation[used]
-    changing = spread if change_deviation is None else change_deviation[used]
-    ends = changing[[known.argmin(), known.argmax()]]
+    places = [known.argmin(), known.argmax()]
+    ends = (spread if change_deviation is None else change_deviation[used])[places]
     return {
         "mean": float(known.mean()),
         "sd": float(np.nanmedian(spread)) if np.isfinite(spread).any() else None,
@@ -316,6 +318,7 @@ def angle_statistics(
         "maximum": float(known.max()),
         "known_share": len(known) / int(kept.sum()),
         "range_sd": float(np.hypot(*ends)) if np.isfinite(ends).all() and np.ptp(known) else None,
+        "ends": tuple(np.flatnonzero(used)[places].tolist()),
     }
 
 
@@ -376,6 +379,11 @@ def share_by_deviation(sd: float, before: float) -> float:
 def stated_sd(name: str, sd: Any) -> Any:
     """A figure's standard deviation (degrees or mm, a number or an array, or None), not below `ERROR_IN_PEOPLE_DEG`."""
     return sd if sd is None else np.maximum(sd, ERROR_IN_PEOPLE_DEG.get(name, 0.0))
+
+
+def narrowing_text(share: float) -> str:
+    """By how much of its spread without the recording a value was narrowed, in whole percent: 1 − √(1 − share)."""
+    return f"{100 * (1 - np.sqrt(1 - share)):.0f} %"
 
 
 def share_of_curvature(quantity: str, sd: float | None) -> float:

@@ -1,20 +1,19 @@
-"""Charts of all levels or all points at once: ranges of angles, and origins of points.
+"""Charts of all levels at once: ranges of angles.
 
 They are SVG without a viewBox. Lengths across are shares of the width, so text has one size on screens of any width.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
 from types import MappingProxyType
 
 import numpy as np
 
-from simspine.core.arrays import NORMAL_95, runs_of_frames
-from simspine.core.types import Forced, Markers
+from simspine.core.arrays import NORMAL_95
+from simspine.core.types import Forced
 from simspine.quality.observability import Observability, observability_of
 from simspine.report.page import unbreakable
-from simspine.report.scene import colour_kinds
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
 _LONGEST_NAME = 20  # letters
@@ -45,12 +44,9 @@ def _bar(look: str, left: float, right: float, middle: float, height: float) -> 
     return f'<rect class="{look}" {across} y="{middle - height / 2:g}" height="{height:g}"/>'
 
 
-_THIN_BARS = {"filled": 4, "interval": 1}  # height, px
-
-
 def _legend(keys: Mapping[str, str]) -> str:
     """keys: {text: look}."""
-    bars = ((text, _bar(look, 4, 96, middle=5.5, height=_THIN_BARS.get(look, 9))) for text, look in keys.items())
+    bars = ((text, _bar(look, 4, 96, middle=5.5, height=1 if look == "interval" else 9)) for text, look in keys.items())
     signs = (f'<span><svg width="24" height="11">{bar}</svg> {text}</span>' for text, bar in bars)
     return f'<p class="chart-key">{"".join(signs)}</p>'
 
@@ -183,59 +179,3 @@ def spine_region(level: str) -> str:
     if lower[:1] in ("L", "S"):
         return "lumbar"
     return "thoracic" if upper[:1] == "T" else "cervical"
-
-
-POINT_STATES_DRAWN = ("missing", "filled", "inferred", "estimated", "given", "detected", "skin")
-
-
-def point_states(markers: Markers) -> np.ndarray:
-    """(frames, markers) of indices into `POINT_STATES_DRAWN`; filled gaps count as 'filled', whatever the origin."""
-    kinds = [POINT_STATES_DRAWN.index(kind) for kind in colour_kinds(markers)]
-    state = np.broadcast_to(kinds, (markers.frames, len(kinds))).copy()
-    if markers.filled is not None:
-        state[markers.filled] = POINT_STATES_DRAWN.index("filled")
-    state[~markers.present] = POINT_STATES_DRAWN.index("missing")
-    return state
-
-
-def presence_chart(
-    time: np.ndarray, names: Sequence[str], state: np.ndarray, status: Sequence[str] | None = None
-) -> str:
-    """One row per point over time.
-
-    time: (frames,) s, evenly spaced. state: (frames, points) indices into `POINT_STATES_DRAWN`. status: per frame;
-    stretches of rejected ones are shaded.
-    """
-    frames, keys, parts = len(time), dict[str, str](), list[str]()
-    bottom = _TOP_PX + len(names) * _ROW_PX
-    for text, look, spans in _shaded_stretches(frames, status):
-        keys[text] = look
-        parts += [_bar(look, *span, middle=(_TOP_PX + bottom) / 2, height=bottom - _TOP_PX) for span in spans]
-    for i in range(len(names)):
-        for number, kind in enumerate(POINT_STATES_DRAWN[1:], 1):
-            height = _THIN_BARS.get(kind, 9)
-            parts += [_bar(kind, *span, middle=_middle(i), height=height) for span in _spans(state[:, i] == number)]
-    for number, kind in reversed([*enumerate(POINT_STATES_DRAWN)]):
-        if share := float((state == number).mean()) if state.size else 0.0:
-            keys[f"{'on the ' * (kind == 'skin')}{kind} {100 * share:.1f} %{' (empty)' * (kind == 'missing')}"] = kind
-    rate = (frames - 1) / (time[-1] - time[0]) if frames > 1 else 1.0
-    ends = (time[0] - 0.5 / rate, time[-1] + 0.5 / rate) if frames else (0.0, 1.0)
-    marks = _round_marks(*ends)
-    return _legend(keys) + _chart(names, marks, "time (s)", drawn="".join(parts), look="of-points")
-
-
-def _spans(frames: np.ndarray) -> list[tuple[float, float]]:
-    """Stretches of true frames as shares of the width, %. frames: (frames,) bool."""
-    return [(100 * a / len(frames), 100 * b / len(frames)) for a, b in runs_of_frames(np.flatnonzero(frames))]
-
-
-def _shaded_stretches(
-    frames: int, status: Sequence[str] | None
-) -> Iterator[tuple[str, str, list[tuple[float, float]]]]:
-    """(text, look, stretches) of rejected frames, and of those that were filled in."""
-    if status is None:
-        return
-    for kind, text in (("rejected", "rejected frames"), ("inferred", "inferred, not seen")):
-        of_kind = np.array([str(s) == kind for s in status], bool)
-        if of_kind.any():
-            yield f"{text} ({of_kind.sum()} of {frames})", f"{kind}-frames", _spans(of_kind)

@@ -235,7 +235,7 @@ LEGEND = {
     "left": ("left side", PersonLayer(_sample("LElbow", "LWrist"))),
     "right": ("right side", PersonLayer(_sample("RElbow", "RWrist"))),
     "spine": ("spine, detected", PersonLayer(_sample("Hip", "Neck"))),
-    "detected": ("detected", PersonLayer(_sample("Nose"))),
+    "detected": ("by the detector", PersonLayer(_sample("Nose"))),
     "skin": ("marker on the skin", PersonLayer(_sample("C7_skin"))),
     "estimated": ("estimated, not seen", PersonLayer(_sample("Hip"), estimated={"Hip"})),
     "inferred": ("inferred, not detected", PersonLayer(_sample("Hip"), inferred={"Hip"})),

@@ -14,6 +14,7 @@ from simspine.core.arrays import NORMAL_95
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
+from simspine.quality.observability import narrowing_text
 from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
 
@@ -145,8 +146,9 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 class TrialSection:
     """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
-    glance: the statements at the top. figures: of the angles; checks, fit: of cameras and markers. posture: the spine
-    of a single frame. methods: text for a paper; references: the sources that it cites.
+    usable, moments: the results to use, and a picture of one. glance: the statements. figures: of the angles; fit:
+    of cameras and markers. posture: the spine of a single frame. methods: text for a paper; references: the
+    sources that it cites.
     """
 
     name: str
@@ -156,8 +158,9 @@ class TrialSection:
     tables: tuple[PageTable, ...] = ()
     rejected: tuple[tuple[str, str], ...] = ()
     player: PackedScene | None = None
+    usable: PageTable | None = None
+    moments: tuple[Picture, ...] = ()
     glance: tuple[Statement, ...] = ()
-    checks: tuple[Picture, ...] = ()
     fit: tuple[PageTable, ...] = ()
     posture: tuple[Picture, ...] = ()
     methods: str = ""
@@ -213,8 +216,7 @@ def render_page(content: ReportContent) -> str:
         grouped=_grouped_findings,
         cause=cause_of_finding,
         definitions=page_words("definitions"),
-        limits={name: f"{THRESHOLDS[name].value:g} %" for name in ("measured", "assumed")}
-        | {"imprecise": f"{NORMAL_95 * THRESHOLDS['imprecise'].value:.0f}°"},
+        limits={name: narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},
     )
 
 

@@ -85,8 +85,8 @@ class Curve:
 
     forced: the model sets it, so that it is no measurement. panel: title of the panel that several curves share; ''
     for a panel of its own. chosen: shown from the start. assumed: the recording did not decide it; it is drawn dashed.
-    mean: text of the mean over the frames kept, with its interval. least: smallest possible value, at which the drawn
-    interval ends.
+    stated: text of the mean, or of the range in a movement, with its interval. least: smallest possible value, at which
+    the drawn interval ends.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Curve:
     chosen: bool = True
     unit: str = "°"
     assumed: bool = False
-    mean: str = ""
+    stated: str = ""
     least: float | None = None
 
 
@@ -264,7 +264,7 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[kept])
     header["films"] = [_film_header(scene, i, step, block) for i in range(len(scene.films))]
-    fields = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "mean", "least")
+    fields = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "stated", "least")
     header["curves"] = [{key: getattr(curve, key) for key in fields} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -12,10 +12,11 @@ import numpy as np
 
 from simspine.anatomy.alignment import UP_AXIS
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
+from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS
 from simspine.anatomy.scaling import model_stature
 from simspine.core.arrays import frame_ranges
 from simspine.core.geometry import change_frame
-from simspine.core.skeletons import is_skin_marker, without_skin_markers
+from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
@@ -25,7 +26,7 @@ from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
     estimated_of_spine,
-    observed_share_text,
+    narrowing_text,
     rhythm_verdict,
 )
 from simspine.reconstruction import headline
@@ -54,15 +55,15 @@ from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
+PELVIS_SKIN_NAMES = {name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS}
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Conclusion, recording, movement, certainty, values not to use, cautions, advice for the next recording."""
+    """Recording, movement, certainty, values not to use, cautions, advice for the next recording."""
     movement = trial_sections.movement_sentence(trial)
     return (
-        Statement("What this recording shows", trial_sections.conclusion_sentence(trial)),
         Statement("What was recorded", _measured_sentence(trial)),
         *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
@@ -121,23 +122,23 @@ def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) 
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen" if trial.spine_estimated else "recording"
+    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     curvature = [_curvature_sentence(one, by) for one in trial.curvature_figures]
-    return " ".join([*curvature, page_words("top")["visits"]])
+    usable = [page_words("usable")["none"]] * (not trial_sections.usable_figures(trial))
+    return " ".join([*usable, *curvature])
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: what its share is of."""
+    """A sentence on a curvature. by: what narrowed its spread."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    shown, share = interval_text(figure.mean, figure.sd, figure.unit), observed_share_text(figure.share)
-    value = f"{name} {shown}"
+    value, narrowed = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}", ""
+    if figure.share == figure.share:
+        narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
     if figure.is_assumed:
-        return f"{name} is assumed: only {share} of it comes from the {by}. Do not record {shown} as a measurement."
-    if figure.verdict in (Observability.PARTLY, Observability.PARTLY_ESTIMATED):
-        return f"{value} was {figure.decided_by}: {share} of it comes from the {by}."
-    return f"{value} was {figure.decided_by}." if figure.decided_by else f"{value} has no interval."
+        return f"{name} was not measured{narrowed}."
+    return f"{value} was {figure.decided_by}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
@@ -226,9 +227,12 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "lumbar_marker": _lacks_lumbar_marker(trial, ways),
         "any_marker": not ways,
         "lost_markers": bool(lost),
+        "psis": bool(ways) and not PELVIS_SKIN_NAMES.issubset(trial.markers.names),
+        "asis": not (trial.cameras or headline.DOTS_OF_TAPE in ways or {"LASI", "RASI"} <= {*trial.markers.names}),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
         "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
         "calibration": is_refined(trial.findings),
+        "length": is_refined(trial.findings),
         "radiograph": any(figure.is_assumed for figure in trial.curvature_figures),
     }
     advice = [text.format(lost=", ".join(lost)) for name, text in page_words("advice").items() if lacks[name]]
@@ -340,17 +344,21 @@ def trial_section_of(
     """
     step = frame_step(trial.spine.frames, most)
     scene = replace(trial_sections.scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
-    methods = methods_text(trial, how)
+    methods, views = methods_text(trial, how), range(len(trial.videos))
+    shown = sample_frames(trial.spine.frames, samples, trial.rejected)
     return TrialSection(
         name=trial.name,
         findings=_findings_of(trial),
-        overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, samples))),) if trial.videos else (),
+        overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, shown, views))),)
+        if trial.videos
+        else (),
         figures=(*trial_sections.curve_pictures(trial, scene.curves), *trial_sections.level_pictures(trial)),
         tables=trial_sections.trial_tables(trial),
         rejected=() if trial.verdict is None else trial_sections.rejected_frames(trial.verdict),
         player=pack_scene(scene, most),
+        usable=trial_sections.usable_table(trial),
+        moments=_moment_pictures(trial),
         glance=summary_statements(trial),
-        checks=trial_sections.check_pictures(trial),
         fit=trial_sections.fit_tables(trial),
         posture=_posture_pictures(trial, prefix),
         methods=methods,
@@ -358,20 +366,32 @@ def trial_section_of(
     )
 
 
-def overlay_picture(trial: SolvedTrial, samples: int) -> np.ndarray:
-    """Images of sample frames (rows) from the cameras (columns), with detected points and the fitted body."""
-    frames = sample_frames(trial.spine.frames, samples, trial.rejected)
+def _moment_pictures(trial: SolvedTrial) -> tuple[Picture, ...]:
+    """Picture of the larger end of the range that was measured best, from the two cameras that show most points."""
+    figures = trial_sections.usable_figures(trial)[:1]
+    if not figures or not trial.videos or trial.triangulation is None:
+        return ()
+    (figure,), used = figures, trial.triangulation.used
+    frame = figure.ends[abs(figure.maximum or 0.0) > abs(figure.minimum or 0.0)]
+    views = sorted(np.argsort(-used[frame].sum(-1), kind="stable")[:2].tolist())
+    image = encode_jpeg(overlay_picture(trial, [frame], views))
+    picture, name = named_picture("moment", data=image), trial_sections.short_name(figure)
+    return (replace(picture, title=picture.title.format(name=name, time=trial.spine.time[frame])),)
+
+
+def overlay_picture(trial: SolvedTrial, frames: Sequence[int], views: Sequence[int]) -> np.ndarray:
+    """Images of frames (rows) from cameras (columns), with detected points and the fitted body."""
     opened = open_videos(trial.videos)
-    columns = [_images_by_frame(video, frames, trial.video_frames(v)) for v, video in enumerate(opened)]
+    columns = {view: _images_by_frame(opened[view], frames, trial.video_frames(view)) for view in views}
     sheet = []
     for frame in frames:
         shown = shown_in(trial, slice(frame, frame + 1))
-        pictures = enumerate(images.get(frame) for images in columns)
+        pictures = ((view, images.get(frame)) for view, images in columns.items())
         sheet.append(
             [None if image is None else (image, layer_of_image(trial, shown, frame, v)) for v, image in pictures]
         )
     labels = [f"{trial.spine.time[frame]:.2f} s" for frame in frames]
-    return overlay_sheet(sheet, [camera.name for camera in trial.cameras], labels)
+    return overlay_sheet(sheet, [trial.cameras[view].name for view in views], labels)
 
 
 def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) -> dict[int, np.ndarray]:

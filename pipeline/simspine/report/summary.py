@@ -6,7 +6,7 @@ from typing import Any
 from simspine.anatomy.clinical import CURVATURE_OF_ADULTS
 from simspine.core.arrays import NORMAL_95
 from simspine.quality.findings import THRESHOLDS
-from simspine.quality.observability import Observability, observability_word, observed_share_text, share_of_curvature
+from simspine.quality.observability import Observability, narrowing_text, observability_word, share_of_curvature
 from simspine.reconstruction.headline import ABOUT_IMAGES
 from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS
@@ -35,7 +35,7 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
             sd = summary.get(f"{quantity}_deg_sd")
             text = interval_text(summary[key], sd, "deg")
             note, light = _curvature_note(quantity, sd if text != "–" else None, given=given, estimated=estimated)
-            text = f"({text})" if light else text
+            text = "not measured" if light else text
         elif key == "detections_used":
             rejected = summary["detections"] - summary["detections_used"]
             note = f"of {summary['detections']} in the images; {rejected} were rejected. Without skin markers"
@@ -115,10 +115,10 @@ def _curvature_note(quantity: str, sd: float | None, given: bool, estimated: boo
         return "", ""
     share, adults = share_of_curvature(quantity, sd), CURVATURE_OF_ADULTS[quantity]
     verdict = observability_word(share, forced=False, estimated=estimated)
-    whose = "the weight of the recording, estimated points included," if estimated else "the recording's weight"
-    weight = f"{whose} is {observed_share_text(share)}"
-    spread = f"people who stand differ by ± {NORMAL_95 * adults.sd:.0f}° ({adults.short_source})"
-    return f"{verdict}: {weight}; {spread}", "check" if verdict is Observability.ASSUMED else ""
+    by = "the recording, estimated points included," if estimated else "the recording"
+    spread = f"the spread of people who stand, ± {NORMAL_95 * adults.sd:.0f}° ({adults.short_source})"
+    note = f"{verdict}: {by} narrowed {spread}, by {narrowing_text(share)}"
+    return note, "check" if verdict is Observability.ASSUMED else ""
 
 
 def _parts_text(parts: Mapping[str, float | None] | None, unit: str, digits: int) -> str:

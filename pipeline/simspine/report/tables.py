@@ -1,6 +1,5 @@
 """Tables of the page: clinical parameters, trials side by side, angles of levels, cameras and points."""
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,6 @@ from simspine.core.arrays import NORMAL_95
 from simspine.core.skeletons import base_name, is_skin_marker, skin_landmark
 from simspine.core.types import Camera, Forced, ForcedKind, Markers, Origin
 from simspine.evaluation.validation_records import TrialRecord
-from simspine.quality.findings import THRESHOLDS
 from simspine.quality.observability import (
     IMPRECISE,
     NO_LABEL,
@@ -54,42 +52,62 @@ CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
-BETWEEN_SIDES = "Right − left"
-TURNED_BY_PELVIS = ("hip_adduction", "hip_rotation")  # the ± of a difference of sides is too small
 MEAN_COLUMN = "Mean (± of a typical frame)"
+LIMB_COLUMNS = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", "Source")
+MEANS = (MEAN_COLUMN.lower(), "right", "left")  # columns that a movement goes without
 
 
 def clinical_tables(
     figures: Sequence[ClinicalFigure], rhythm: LumbopelvicRhythm | None, regions: Sequence[ClinicalFigure] = ()
 ) -> tuple[PageTable, ...]:
-    """Tables of pelvis and spine, with its regions, of the joints of the limbs, and, folded, of pelvis and spine where
-    they were not measured; without rows it is left out. Without movement, as in a single frame, there are no ranges.
+    """Tables of pelvis and spine, with its regions, and of the joints of the limbs; folded, of what is no result.
+
+    A table without rows is left out. A movement has ranges without means, and a single frame values without ranges.
     """
     known = (f for f in figures if f.unit != "deg" or f.sd is None or not NORMAL_95 * f.sd > UNKNOWN_FROM_DEG)
     by_name = {figure.name: figure for figure in known}  # without angles such as those of limbs not recorded
-    moving = any(moves(figure) for figure in figures)
-    spinal = [by_name[name] for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if name in by_name]
-    others = [_alignment_row(figure) for figure in (*regions, *spinal) if not figure.is_decided]
-    alignment = [_alignment_row(figure) for figure in (*regions, *spinal) if figure.is_decided]
-    if alignment and rhythm is not None:
-        alignment += _rhythm_rows(rhythm, rhythm_verdict(figures))
+    moving, still = any(moves(figure) for figure in figures), held_still(figures)
+    names = [name for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if still or name not in STANDING_ALIGNMENT]
+    spinal = [*regions, *(by_name[name] for name in names if name in by_name)]
+    rows = {_alignment_row(figure, still): _is_result(figure, still) for figure in spinal}
+    if any(rows.values()) and rhythm is not None:
+        rows |= dict.fromkeys(_rhythm_rows(rhythm, rhythm_verdict(figures)), True)
     recorded = any(one.is_decided for one in by_name.values() if one.name.startswith(tuple(JOINT_DEFINITIONS)))
-    limbs = [row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name)] if recorded else []
-    has_norms = any(row[NORM_COLUMN] != "–" for row in alignment)
-    mean, label = (MEAN_COLUMN, "Label (of the mean)") if moving else ("Value", "Label")
-    columns = ("Pelvis and spine", mean, "From … to", "Range", "Norm", "Recording's weight (rest: published)", label)
-    sides = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", BETWEEN_SIDES, label)
-    notes = ["brackets", *["mean", "range"] * moving, "weight", *["regions"] * bool(regions), *["norm"] * has_norms]
-    unmeasured = PageTable((UNMEASURED, *columns[1:]), tuple(others), folded=f"{UNMEASURED}: {len(others)}")
-    tables = (
-        PageTable(
-            columns, tuple(alignment), page_words("means")["moving" if moving else "still"], notes=named_notes(*notes)
-        ),
-        PageTable(sides, tuple(limbs), notes=named_notes("limbs", "sides", "response")),
-        _without_columns(unmeasured, ("from … to", "norm")),
+    limbs = dict(row for joint in JOINT_DEFINITIONS for row in _limb_rows(joint, by_name, still)) if recorded else {}
+    has_norms = any(row[NORM_COLUMN] != "–" for row in rows)
+    unmoved = () if moving else ("from … to", "range")
+    unused = (*unmoved, *["norm"] * (not has_norms)) if still else ("norm", *MEANS)
+    notes = ["mean"] * (still and moving) + ["range"] * moving + ["regions"] * bool(regions) + ["norm"] * has_norms
+    columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", "Source")
+    pairs = (
+        _results_and_rest(columns, rows, notes, (unused, unmoved)),
+        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs"], (unused, unmoved)),
     )
-    unused = (() if has_norms else ("norm",)) + (() if moving else ("from … to", "range"))
-    return tuple(_without_columns(table, unused) for table in tables if table.rows)
+    return tuple(table for tables in zip(*pairs, strict=True) for table in tables if table.rows)
+
+
+def _results_and_rest(
+    columns: Sequence[str], rows: Mapping[tuple[str, ...], bool], notes: Sequence[str], unused: Sequence[Sequence[str]]
+) -> tuple[PageTable, PageTable]:
+    """The table of the results, and the folded one of other rows. rows: {row: whether it is a result}.
+
+    unused: columns that the first goes without, and the second too.
+    """
+    results = tuple(row for row, is_result in rows.items() if is_result)
+    others, title = tuple(row for row in rows if row not in results), f"{columns[0]}, no results"
+    rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
+    shown = PageTable(tuple(columns), results, notes=named_notes(*notes))
+    return _without_columns(shown, unused[0]), _without_columns(rest, ("norm", "from … to", *unused[1]))
+
+
+def _is_result(figure: ClinicalFigure, still: bool) -> bool:
+    """Whether the recording decided the figure and, in a movement, its change."""
+    return figure.is_decided and (still or not moves(figure) or is_range_shown(figure))
+
+
+def source_text(figure: ClinicalFigure) -> str:
+    """What decided the figure; how precise it is, the ± says."""
+    return str(Observability.MEASURED) if figure.decided_by == IMPRECISE else figure.decided_by
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -103,18 +121,19 @@ def moves(figure: ClinicalFigure) -> bool:
     return figure.minimum is not None and (figure.maximum or 0.0) - figure.minimum >= CONSTANT_RANGE
 
 
-def _alignment_row(figure: ClinicalFigure) -> tuple[str, ...]:
+def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
     span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
     span = SPAN_OF_PELVIS if span == NOT_SHOWN and figure.name in TURNED_WITH_PELVIS else span
-    ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     is_cobb = figure.name == "coronal_cobb"
-    verdict = figure.decided_by + "; can neither show nor exclude scoliosis" * is_cobb
     mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
-    cells = (mean, ends, span if moves(figure) else "–", norm_text(figure) or "–")
-    return (label_with_sign(figure), *cells, observed_share_text(figure.share), verdict)
+    ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
+    ends = f"{ends}: {mean}" if not still and not moves(figure) else ends
+    source = source_text(figure) + "; can neither show nor exclude scoliosis" * is_cobb
+    return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm_text(figure) or "–", source)
 
 
-UNMEASURED = "Of pelvis and spine, not measured"
+# They compare people who stand still with the vertical.
+STANDING_ALIGNMENT = ("t1_slope", "sagittal_vertical_axis", "coronal_balance", "trunk_inclination")
 TURNED_WITH_PELVIS, SPAN_OF_PELVIS = ("pelvic_tilt", "sacral_slope"), "that of Pelvis tilt"  # the sacrum is one with it
 NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
 
@@ -189,11 +208,13 @@ def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tupl
         return []
     motions = " over ".join(f"{np.degrees(motion or 0):.0f}°" for motion in (rhythm.lumbar, rhythm.pelvis))
     label = f"Lumbopelvic rhythm, lumbar over pelvic motion ({motions})".replace("-", "−")
-    return [(label, interval_text(rhythm.ratio, rhythm.sd, "1"), "–", "–", "–", "–", str(verdict) or NO_LABEL)]
+    return [(label, "–", "–", interval_text(rhythm.ratio, rhythm.sd, "1"), "–", str(verdict) or NO_LABEL)]
 
 
-def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[str, ...]]:
-    rows = []
+def _limb_rows(
+    joint: str, by_name: Mapping[str, ClinicalFigure], still: bool
+) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """A row for each angle of a joint, and whether it is a result: in a movement, if both sides were measured."""
     for angle, positive in JOINT_DEFINITIONS[joint][1]:
         sides = [by_name.get(f"{joint}_{angle}_{side}") for side in SIDE_WORDS]
         known = [side for side in sides if side is not None]
@@ -202,22 +223,11 @@ def _limb_rows(joint: str, by_name: Mapping[str, ClinicalFigure]) -> list[tuple[
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = [side.decided_by.partition(" from ")[0] for side in known]
+        words = [source_text(side).partition(" from ")[0] for side in known]
+        measured = all(_is_result(side, still) and side.verdict is Observability.MEASURED for side in known)
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        rows.append((label, *cells, _between_sides(*sides), " / ".join(dict.fromkeys(words))))
-    return rows
-
-
-def _between_sides(right: ClinicalFigure | None, left: ClinicalFigure | None) -> str:
-    """The right mean minus the left one, with an interval where both sides have one; '–' if the model sets it."""
-    if right is None or left is None or right.mean is None or left.mean is None or not right.is_of_person:
-        return "–"
-    sd = None if right.sd is None or left.sd is None else math.hypot(right.sd, left.sd)
-    by = right.mean - left.mean
-    unsure = right.is_assumed or left.is_assumed or right.name.startswith(TURNED_BY_PELVIS)
-    beyond = sd is not None and is_beyond(by, sd, right.unit) and not unsure
-    return "●\u00a0" * beyond + interval_text(by, sd, right.unit, signed=True) + " (not judged)" * unsure
+        yield (label, *cells, " / ".join(dict.fromkeys(words))), still or measured
 
 
 def ends_text(figure: ClinicalFigure) -> str:
@@ -252,9 +262,13 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-SEGMENT_PLANES = ("tilt, as in gait analysis (+ forwards)", "bending (+ right side down)", "rotation (+ to the left)")
+# Of a segment in the room: the names of its angles.
+SEGMENT_PLANES = {
+    segment: ("tilt (+ forwards)", f"{sideways} (+ right side down)", "rotation from the first frame (+ to the left)")
+    for segment, sideways in zip(SEGMENTS_IN_ROOM, ("obliquity", "bending"), strict=True)
+}
 REGION_PLANES = ("flexion", "bending (+ right)", "rotation (+ left)")
-ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Label")
+ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Source")
 
 
 def angle_table(
@@ -295,19 +309,18 @@ def angle_table(
     )
 
 
-def segments_table(figures: Sequence[ClinicalFigure], moving: bool) -> PageTable | None:
-    """Mean, least and greatest value, and range of each of `segment_figures`; None without any.
+def segments_table(figures: Sequence[ClinicalFigure], moving: bool, still: bool = False) -> PageTable | None:
+    """Least and greatest value, and range of each of `segment_figures`; None without any.
 
-    The mean axial rotation depends on the calibration's axes, and is not shown. Without movement: values only.
+    still: whether no posture changed; then means too. Without movement: values only, and no rotation.
     """
     rows = []
-    for figure in figures:
+    for figure in (one for one in figures if moving or REGION_PLANES[2] not in one.name):
         span = range_cell(True, range_of(figure), figure.range_sd, unit=figure.unit)
-        of_room = figure.label.endswith(SEGMENT_PLANES[2])
-        shown = ("–", "–", span) if of_room else (mean_cell(figure), ends_text(figure), span)
-        rows.append((figure.label, *shown[: 3 if moving else 1]))
-    columns = ("Pelvis and thorax in the room", *((MEAN_COLUMN, "From … to", "Range") if moving else ("Value",)))
-    return PageTable(columns, tuple(rows), page_words("levels")["room"]) if rows else None
+        rows.append((figure.label, mean_cell(figure), ends_text(figure), span))
+    columns = ("Pelvis and thorax in the room", MEAN_COLUMN if moving else "Value", "From … to", "Range")
+    unused = ("from … to", "range") if not moving else () if still else (MEAN_COLUMN.lower(),)
+    return _without_columns(PageTable(columns, tuple(rows), page_words("levels")["room"]), unused) if rows else None
 
 
 def figures_of_level(
@@ -323,10 +336,9 @@ def figures_of_level(
         is_free = word is not Observability.FORCED
         sd = np.degrees(spine.angles_sd[:, i, k]) if is_free and spine.angles_sd is not None else None
         found = angle_statistics(np.degrees(spine.angles[:, i, k]), sd, kept)
-        is_wide = word is Observability.MEASURED and (found["sd"] or 0.0) > THRESHOLDS["imprecise"].value
-        label = IMPRECISE if is_wide else str(word) or NO_LABEL
         share = shares[i, k] if is_free else float("nan")
-        yield ClinicalFigure(f"{level} {REGION_PLANES[k]}", plane, "deg", decided_by=label, share=share, **found)
+        source = str(word) or NO_LABEL
+        yield ClinicalFigure(f"{level} {REGION_PLANES[k]}", plane, "deg", decided_by=source, share=share, **found)
 
 
 def _forced_statements(forced: Mapping[str, Sequence[Forced]]) -> tuple[Statement, ...]:
@@ -372,7 +384,7 @@ def point_table(report: "TriangulationReport | None", markers: Markers, fitted: 
     rows = []
     for point in dict.fromkeys((*(() if report is None else report.names), *named)):
         at = markers.index(named[point]) if point in named else None
-        origin = "not used" if at is None else str(markers.origins[at])
+        origin = "not used" if at is None else str(markers.origins[at]).replace("detected", "the detector")
         known = "–" if at is None else _percent_text(markers.present[:, at])
         errors = [_error_cell(report, point, view) for view in range(len(cameras))]
         distance = fitted.get(named.get(point, point), np.zeros(0))

@@ -15,12 +15,12 @@ from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
-from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
+from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, is_refined
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
-from simspine.report.level_figures import POINT_STATES_DRAWN, are_results, point_states, presence_chart, range_charts
+from simspine.report.level_figures import are_results, range_charts
 from simspine.report.page import UNIT_SIGNS, interval_text, number_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
@@ -28,6 +28,8 @@ from simspine.report.summary import ESTIMATED_VERDICTS
 _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
+MOST_USABLE = 5  # ranges at the top of the page
+CUT_FRAMES = 2  # from an end of the trial: an extreme there may go on outside it
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -36,8 +38,11 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     """The scene of a trial. step: only every step-th frame has poses, to save memory in long trials."""
     spine, verdict = trial.spine, trial.verdict
     bones, segments = bones_and_joints(trial.body.osim)
-    sums = most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected)))
-    figures = (*sums, *trial.curvature_figures, *trial.clinical_figures)
+    posture = (*trial.curvature_figures, *trial.clinical_figures)
+    still = tables.held_still(posture)
+    figures = (*most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected))), *posture)
+    left_out = () if still else tables.STANDING_ALIGNMENT
+    drawn = [figure for figure in figures if figure.is_decided and figure.name not in left_out]
     return Scene(
         name=trial.name,
         spine=chain_of_body(spine.markers),
@@ -48,7 +53,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
         cameras=tuple(trial.cameras),
         status=None if verdict is None else tuple(map(str, verdict.status)),
         reasons=None if verdict is None else tuple("; ".join(map(page.cause_of_finding, c)) for c in verdict.reasons),
-        curves=curves_of_trial(spine, figures),
+        curves=curves_of_trial(spine, drawn, still),
         step=step,
         assumed={p for one in figures if one.is_assumed for p in SPINE_REGIONS.get(_CURVE_OF.get(one.name, ""), ())},
     )
@@ -60,32 +65,42 @@ def chain_of_body(spine: Markers) -> Markers:
     return spine.select(chain) if chain else spine
 
 
-def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
+def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
     """Curves of regions, lordosis, kyphosis and clinical parameters; none for a single frame."""
     clinical, sd = spine.clinical, spine.angles_sd
+    turned = from_first_frame(spine)
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
     for place, level in enumerate(spine.levels):
         for k, plane in enumerate(tables.REGION_PLANES):
-            angles[f"{level} {plane}"] = (spine.angles[:, place, k], None if sd is None else sd[:, place, k])
+            angles[f"{level} {plane}"] = (turned[:, place, k], None if sd is None else sd[:, place, k])
     if clinical is not None:
         angles |= {name: (clinical.of(name), clinical.sd(name)) for name in clinical.names}
-    return angle_curves(angles, figures) if spine.frames > 1 else ()
+    return angle_curves(angles, figures, still) if spine.frames > 1 else ()
 
 
-def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure]) -> tuple[Curve, ...]:
-    """A curve of each figure that the model does not set; both sides share a panel; the conclusion's come first."""
+def from_first_frame(spine: SpineKinematics) -> np.ndarray:
+    """The spine's angles; rotation of pelvis and thorax in the room counts from the first frame."""
+    angles = np.array(spine.angles)
+    for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
+        heading = angles[:, spine.levels.index(segment), 2]
+        heading -= heading[np.isfinite(heading)][:1].sum()
+    return angles
+
+
+def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
+    """A curve of each figure that the model does not set; both sides share a panel. The ranges to use come first."""
     shown = [
         figure
         for figure in figures
         if figure.name in angles
         and (figure.name in tables.CURVATURE_KEYS or (figure.is_of_person and tables.moves(figure)))
-        and not (figure.is_assumed and figure.name in tables.TURNED_WITH_PELVIS)
     ]
-    regions, others = headline_order(shown)
-    panels = list(dict.fromkeys(map(panel_of, [*regions[:1], *others] or shown)))
-    return tuple(_angle_curve(figure, *angles[figure.name], panels[:MOST_MOVED]) for figure in shown)
+    panels = list(dict.fromkeys(map(panel_of, usable_ranges(shown) or shown)))[:MOST_MOVED]
+    return tuple(
+        _angle_curve(figure, *angles[figure.name], chosen=panel_of(figure) in panels, still=still) for figure in shown
+    )
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
@@ -94,13 +109,10 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
 
 
-def headline_order(figures: Sequence[ClinicalFigure]) -> tuple[list[ClinicalFigure], list[ClinicalFigure]]:
-    """Regions of the spine, measured ones if there are any, and the other angles, without partly measured ones."""
-    names, moving = page.page_words("regions"), most_moved(figures)
-    regions = [one for one in moving if one.name.partition(" ")[0] in names]
-    measured = [one for one in regions if one.verdict is Observability.MEASURED]
-    others = [one for one in moving if one.unit == "deg" and not str(one.verdict).startswith("partly")]
-    return measured or regions, [one for one in others if one not in regions]
+def usable_ranges(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
+    """The angles of `most_moved` that were not only partly measured."""
+    moving = most_moved(figures)
+    return [one for one in moving if one.unit == "deg" and not str(one.verdict).startswith("partly")]
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -113,11 +125,16 @@ def side_of(figure: ClinicalFigure) -> str:
     return SIDE_WORDS.get(figure.name[-1], "") if figure.name[-2:-1] == "_" else ""
 
 
-def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, chosen: Sequence[str]) -> Curve:
+def _angle_curve(
+    figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | None, *, chosen: bool, still: bool
+) -> Curve:
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel, sign = panel_of(figure), tables.label_with_sign(figure).removeprefix(figure.label)
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
-    is_heading = figure.label.endswith(tables.SEGMENT_PLANES[2])  # its zero is the calibration's
+    stated = f"mean {tables.mean_cell(figure)}" if figure.is_decided else ""
+    if not still:
+        span = interval_text(tables.range_of(figure), figure.range_sd, figure.unit)
+        stated = f"range {span}" if tables.is_range_shown(figure) else ""
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=side_of(figure) or figure.label,
@@ -128,10 +145,10 @@ def _angle_curve(figure: ClinicalFigure, values: np.ndarray, sd: np.ndarray | No
         note=(str(figure.verdict) or figure.decided_by) if noted else "",
         forced=forced,
         panel=panel + sign if side_of(figure) else "",
-        chosen=panel in chosen,
+        chosen=chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
-        mean=interval_text(figure.mean, figure.sd, figure.unit) if figure.is_decided and not is_heading else "",
+        stated=stated,
         least=0.0 if positive.startswith("never negative") else None,
     )
 
@@ -145,29 +162,38 @@ def movement_sentence(trial: SolvedTrial) -> str:
     return words["named"].format(name=trial.trial) + words["moved"] * (not still)
 
 
-def conclusion_sentence(trial: SolvedTrial) -> str:
-    """How the spine's regions moved, where that is a result, then the other angles with the largest range for its ±."""
-    words = page.page_words("top")
+def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
+    """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
     sums = (*region_figures(trial), *segment_figures(trial.spine, ~trial.rejected))
-    shown, surest = headline_order((*sums, *trial.curvature_figures, *trial.clinical_figures))
-    changes = [_changed(one) for one in surest[: MOST_MOVED - len(shown[:1])]]
-    texts = [words["no_region"]]
-    if shown:
-        region, plane = shown[0].name.split()[:2]
-        subject = page.page_words("movers")[region].format(verb=page.page_words("verbs")[plane])
-        texts = [f"{subject}, between {_range_in_words(shown[0], ' and ')}."]
-    texts += [words["regions"].format(changes="; ".join(map(_changed, shown[1:])))] * (len(shown) > 1)
-    texts += [words["clearest"].format(changes="; ".join(changes))] * bool(changes)
-    return " ".join(texts)
+    left_out = tables.STANDING_ALIGNMENT
+    posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
+    return usable_ranges((*sums, *posture))[:MOST_USABLE]
+
+
+def usable_table(trial: SolvedTrial) -> page.PageTable | None:
+    """`usable_figures` with the moments of their ends; 'at least' where the recording cuts the movement off."""
+    time, rows = trial.spine.time, list[tuple[str, ...]]()
+    for one in usable_figures(trial):
+        is_cut = any(min(frame, len(time) - 1 - frame) < CUT_FRAMES for frame in one.ends)
+        moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
+        span = interval_text(tables.range_of(one), one.range_sd, one.unit)
+        rows.append(
+            (short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), "at least " * is_cut + span)
+        )
+    said = page.page_words("usable")
+    failed = page.page_words("means")["failed"] * is_refined(trial.findings)
+    caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
 def short_name(figure: ClinicalFigure) -> str:
     """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
-    name, in_room = panel_of(figure).partition(",")[0].partition(" (")[0], figure.label.endswith(tables.SEGMENT_PLANES)
+    name = panel_of(figure).partition(",")[0].partition(" (")[0].removesuffix(" from the first frame")
+    in_room = figure.name.partition(" ")[0] in tables.SEGMENTS_IN_ROOM
     return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
 
 
-def ends_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
+def ends_in_words(figure: ClinicalFigure) -> str:
     """'22° left … 17° right' or '2° … 34° flexion'; with numbers alone where the sign has no words."""
     signs, opposites = _SIGN.findall(tables.label_with_sign(figure)), page.page_words("opposites")
     positive = signs[0] if signs else short_name(figure).split()[-1]
@@ -176,21 +202,7 @@ def ends_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
     ends = (figure.minimum, figure.maximum)
     low, high = (f"{number_text(abs(end), 0)}{UNIT_SIGNS[figure.unit]}" for end in ends)
     of_low, of_high = (positive if round(end) >= 0 else opposites[positive] for end in ends)
-    return between.join([low + f" {of_low}" * (of_low != of_high), f"{high} {of_high}"])
-
-
-def _range_in_words(figure: ClinicalFigure, between: str = " … ") -> str:
-    """'22° left … 17° right (range 39.8 ± 9.8°)', with a label unless the angle was measured."""
-    span = interval_text(tables.range_of(figure), figure.range_sd, figure.unit)
-    label = f", {figure.verdict}" * (figure.verdict not in (Observability.MEASURED, Observability.UNKNOWN))
-    of_room = figure.label.endswith(tables.SEGMENT_PLANES[2])  # its zero is the calibration's
-    return f"{'' if of_room else ends_in_words(figure, between) + ' '}(range {span}{label})"
-
-
-def _changed(figure: ClinicalFigure) -> str:
-    text = _range_in_words(figure)
-    name, _, last = short_name(figure).rpartition(" ")
-    return f"{name} {text}" if f" {last} (" in text else f"{name} {last} {text}"
+    return " … ".join([low + f" {of_low}" * (of_low != of_high), f"{high} {of_high}"])
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -203,9 +215,10 @@ def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalF
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
+    spine = replace(spine, angles=from_first_frame(spine))
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
-        for plane, one in zip(tables.SEGMENT_PLANES, angles, strict=True):
+        for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
             figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
     return tuple(figures)
 
@@ -236,9 +249,13 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         found = tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked)
         levels += [] if found is None else [found]
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    clinical = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial))
-    room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1)
-    return (*clinical[:1], *([] if room is None else [room]), *clinical[1:], *levels)
+    still, words = tables.held_still(figures), page.page_words("means")
+    first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
+    room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1, still=still)
+    if first is not None:
+        kind = "frame" if spine.frames == 1 else "still" if still else "moving"
+        first = replace(first, caption=words["failed"] * is_refined(trial.findings) + words[kind])
+    return tuple(table for table in (first, room, *others, *levels) if table is not None)
 
 
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
@@ -247,9 +264,8 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
     shaded, looks = " Shaded in red: rejected frames." * bool(trial.rejected.any()), page.page_words("looks")
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
-            assumed = looks["assumed"] * any(curve.assumed for curve in shown)
-            forced = looks["forced"] * any(curve.forced for curve in shown)
-            yield page.named_picture(key, assumed + forced + more + shaded, curves=key)
+            partly = looks["partly"] * any(curve.note.startswith("partly") for curve in shown)
+            yield page.named_picture(key, partly + more + shaded, curves=key)
 
 
 def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
@@ -265,19 +281,6 @@ def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
         return ()
     chart = range_charts(joints, angles, sd, shares=shares, forced=spine.forced, marked=marked)
     return (page.named_picture("range" if spine.frames > 1 else "angle", chart=chart),)
-
-
-def check_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
-    """Picture of the frames in which each marker is known; none for a single frame."""
-    markers = trial.markers
-    if markers.frames == 1:
-        return ()
-    states, words = point_states(markers), page.page_words("states")
-    drawn = {POINT_STATES_DRAWN[state] for state in np.unique(states)}
-    caption = " ".join(text for kind, text in words.items() if kind in drawn)
-    status = None if trial.verdict is None else [*map(str, trial.verdict.status)]
-    chart = presence_chart(markers.time, markers.names, states, status)
-    return (page.named_picture("presence", caption, chart=chart),)
 
 
 def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:

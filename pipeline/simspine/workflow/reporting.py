@@ -150,7 +150,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
     made = f"computed on {computing_times(config)['made_on']} by simspine {__version__}"
-    origin = provenance_of_results(config)
     filmed = [(name, trial) for name in config.subjects for trial in config.filmed_trials(name)]
     used = ", ".join(sorted({_detector(config, *trial) for trial in filmed}))
     image_settings = {"detector": used, "filter": _low_pass(config)}
@@ -172,7 +171,6 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
             **{f"height of {name}": f"{one.height} m, given" for name, one in config.subjects.items() if one.height},
             "body": config.body.recipe,
             "inverse kinematics": config.ik.engine + ": simspine's own solver" * (config.ik.engine == "trajectory"),
-            **origin["versions"],
         },
         licences={name: terms for name, terms in page_words("licences").items() if not name.lower().startswith(unused)},
         notice=REPORT_NOTICE,

@@ -161,16 +161,18 @@ class Plot {
     }
   }
 
-  // The means of a panel's curves, what its marks mean, and which way is positive where the title has no room for it.
+  // The means or ranges of a panel's curves, what its marks mean, and which way is positive where the title has no room for it.
   key(curves) {
     const [first, second] = curves;
-    const known = curves.filter((curve) => curve.mean);
+    const known = curves.filter((curve) => curve.stated);
+    const word = known[0]?.stated.split(" ")[0];
+    const value = (curve) => curve.stated.slice(word.length + 1);
     const dotted = this.paper ? undefined : second;
-    const named = (curve) => `${curve.name}${curve === dotted ? " (dots)" : ""} ${curve.mean}`;
-    const means = known.map((curve) => (second ? named(curve) : curve.mean));
+    const named = (curve) => `${curve.name}${curve === dotted ? " (dots)" : ""} ${value(curve)}`;
+    const stated = known.map((curve) => (second ? named(curve) : value(curve)));
     return [
-      means.length && `mean ${means.join(", ")}`,
-      dotted && !dotted.mean && `${dotted.name}: dots`,
+      word && `${word} ${stated.join(", ")}`,
+      dotted && !dotted.stated && `${dotted.name}: dots`,
       first.band && `green: ${first.band[2]}`,
       this.right < 480 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
     ].filter(Boolean).join(" · ");
