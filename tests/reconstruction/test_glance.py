@@ -170,11 +170,15 @@ def test_causes_are_named_once(found):
 
 
 def test_refined_cameras_are_a_caution_though_no_warning(found):
-    refined = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
-    careful = said(replace(found, verdict=replace(found.verdict, findings=(refined,))), "Be careful with")
-    assert "without an independent check" in careful
-    tables = trial_tables(replace(found, verdict=replace(found.verdict, findings=(refined,))))
-    assert tables[0].caption.startswith("± is too small by an unknown amount: the calibration failed.")
+    asked_for = Finding("camera_refined", "info", "cameras were refined: 9 → 5 px")
+    misfit = Finding("camera_refined", "warning", "cameras were refined: 9 → 5 px")
+    for refined, failed in ((asked_for, False), (misfit, True)):
+        trial = replace(found, verdict=replace(found.verdict, findings=(refined,)))
+        careful = said(trial, "Be careful with")
+        assert "without an independent check" in careful
+        assert ("The calibration did not fit." in careful) == failed
+        sentence = "± is too small by an unknown amount: the calibration failed."
+        assert trial_tables(trial)[0].caption.startswith(sentence) == failed
     assert "too small" not in trial_tables(found)[0].caption
     px, mm = map(float, re.search(r"by (\d+\.\d) px .* about (\d+) mm", careful).groups())
     middle = np.nanmean(change_frame(found.markers.xyz, found.markers.frame, "z_up"), (0, 1))

@@ -131,6 +131,11 @@ def is_refined(findings: Sequence[Finding]) -> bool:
     return any(finding.code == CAMERA_REFINED_CODE for finding in findings)
 
 
+def did_not_fit(findings: Sequence[Finding]) -> bool:
+    """Whether cameras were refined because the given calibration did not fit, not only because it was asked for."""
+    return any(found.code == CAMERA_REFINED_CODE and found.severity is not Severity.INFO for found in findings)
+
+
 def _judged_rig(
     seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float
 ) -> JudgedCameras:

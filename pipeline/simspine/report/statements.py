@@ -30,7 +30,7 @@ from simspine.quality.observability import (
     rhythm_verdict,
 )
 from simspine.reconstruction import headline
-from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, is_refined
+from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, did_not_fit, is_refined
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial, unseen_bodies
 from simspine.report import tables, trial_sections
@@ -179,7 +179,9 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         cause, frames = cause_of_finding(finding.code), f"frames {finding.span}" if finding.frames else ""
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
-    parts = [page_words("careful")["refined"], *_distance_sentences(trial)] if is_refined(trial.findings) else []
+    words = page_words("careful")
+    parts = [words["misfit"]] * did_not_fit(trial.findings)
+    parts += [words["refined"], *_distance_sentences(trial)] * is_refined(trial.findings)
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
@@ -231,8 +233,8 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "asis": not (trial.cameras or headline.DOTS_OF_TAPE in ways or {"LASI", "RASI"} <= {*trial.markers.names}),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
         "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
-        "calibration": is_refined(trial.findings),
-        "length": is_refined(trial.findings),
+        "calibration": did_not_fit(trial.findings),
+        "length": did_not_fit(trial.findings),
         "radiograph": any(figure.is_assumed for figure in trial.curvature_figures),
     }
     advice = [text.format(lost=", ".join(lost)) for name, text in page_words("advice").items() if lacks[name]]

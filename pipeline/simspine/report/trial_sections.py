@@ -15,7 +15,7 @@ from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
-from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, is_refined
+from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
 from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
@@ -181,7 +181,7 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
             (short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), "at least " * is_cut + span)
         )
     said = page.page_words("usable")
-    failed = page.page_words("means")["failed"] * is_refined(trial.findings)
+    failed = page.page_words("means")["failed"] * did_not_fit(trial.findings)
     caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
     return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
@@ -254,7 +254,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1, still=still)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
-        first = replace(first, caption=words["failed"] * is_refined(trial.findings) + words[kind])
+        first = replace(first, caption=words["failed"] * did_not_fit(trial.findings) + words[kind])
     return tuple(table for table in (first, room, *others, *levels) if table is not None)
 
 
