@@ -57,3 +57,13 @@ def test_an_angle_is_partly_measured_at_best_and_the_models_own_has_no_deviation
 def test_an_angle_that_no_frame_knows():
     lla = curvature_figures({"lla": (np.full(4, np.nan), DEVIATION)}, KEPT, {"lla": False})[0]
     assert (lla.mean, lla.minimum, lla.sd, lla.known_share) == (None, None, None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "cut"), [([5, 5, 1, 9, 5, 5], False), ([5, 5, 1, 7, 9, 5], True), ([0, 5, 9, 5, 5, 5], True)]
+)
+def test_a_movement_that_an_end_of_the_trial_may_cut_off(values, cut):
+    """Least or greatest within two frames of the first or the last one."""
+    (found,) = curvature_figures({"lla": (np.radians(values), None)}, np.ones(6, bool), {"lla": False})
+    assert found.is_cut == cut
+    assert found.ends == (int(np.argmin(values)), int(np.argmax(values)))

@@ -165,6 +165,7 @@ ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
 NO_LABEL = "no label"  # the share that the data decided is not known
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
+CUT_FRAMES = 2  # so near an end of the trial, an extreme may be none of the movement
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
 
 
@@ -177,7 +178,7 @@ class ClinicalFigure:
     value. decided_by: what decided the figure, in words. range_sd: standard deviation of the range (maximum − minimum),
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
     which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model. ends:
-    frames of minimum and maximum.
+    frames of minimum and maximum. is_cut: whether one is at an end of the trial, so that the movement may go on.
     """
 
     name: str
@@ -192,6 +193,7 @@ class ClinicalFigure:
     range_sd: float | None = None
     share: float = float("nan")
     ends: tuple[int, ...] = ()
+    is_cut: bool = False
 
     @property
     def verdict(self) -> Observability:
@@ -311,6 +313,7 @@ def angle_statistics(
     spread = np.full(known.shape, np.nan) if deviation is None else deviation[used]
     places = [known.argmin(), known.argmax()]
     ends = (spread if change_deviation is None else change_deviation[used])[places]
+    ends_at = np.flatnonzero(used)[places]
     return {
         "mean": float(known.mean()),
         "sd": float(np.nanmedian(spread)) if np.isfinite(spread).any() else None,
@@ -318,7 +321,8 @@ def angle_statistics(
         "maximum": float(known.max()),
         "known_share": len(known) / int(kept.sum()),
         "range_sd": float(np.hypot(*ends)) if np.isfinite(ends).all() and np.ptp(known) else None,
-        "ends": tuple(np.flatnonzero(used)[places].tolist()),
+        "ends": tuple(ends_at.tolist()),
+        "is_cut": bool((np.minimum(ends_at, len(values) - 1 - ends_at) < CUT_FRAMES).any()),
     }
 
 

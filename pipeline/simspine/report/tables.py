@@ -122,7 +122,7 @@ def moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
-    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    span = range_cell(figure, figure.is_decided)
     span = SPAN_OF_PELVIS if span == NOT_SHOWN and figure.name in TURNED_WITH_PELVIS else span
     is_cobb = figure.name == "coronal_cobb"
     mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
@@ -149,12 +149,18 @@ def is_range_shown(figure: ClinicalFigure) -> bool:
     return figure.is_decided and (figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit))
 
 
-def range_cell(decided: bool, span: float, sd: float | None, *, unit: str) -> str:
+def range_text(figure: ClinicalFigure) -> str:
+    """The range with its interval: '40.4 ± 9.2°', 'at least 40.4 ± 9.2°' where the trial may cut the movement off."""
+    return "at least " * figure.is_cut + interval_text(range_of(figure), figure.range_sd, figure.unit)
+
+
+def range_cell(figure: ClinicalFigure, decided: bool = True) -> str:
     """A range with its interval, in brackets where it is within its ±; `NOT_SHOWN` where it was not decided."""
     if not decided:
         return NOT_SHOWN
-    text = interval_text(span, sd, unit)
-    return text if sd is None or is_beyond(span, sd, unit) else f"({text}), {WITHIN}"
+    span, sd, unit = range_of(figure), figure.range_sd, figure.unit
+    shown = sd is None or is_beyond(span, sd, unit)
+    return range_text(figure) if shown else f"({interval_text(span, sd, unit)}), {WITHIN}"
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -243,7 +249,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
     if not moves(figure):
         return ends_text(figure)
-    span = range_cell(figure.is_decided, range_of(figure), figure.range_sd, unit=figure.unit)
+    span = range_cell(figure, figure.is_decided)
     return f"{span}, {ends_text(figure)}" if is_range_shown(figure) else span
 
 
@@ -293,7 +299,7 @@ def angle_table(
         for plane, one in zip(MOTION_PLANES, angles, strict=True):
             if not one.is_decided or (level in unmarked and one.verdict is Observability.PARTLY):
                 continue
-            span = "–" if one.decided_by == NO_LABEL else range_cell(True, range_of(one), one.range_sd, unit="deg")
+            span = "–" if one.decided_by == NO_LABEL else range_cell(one)
             rows.append((level, plane, mean_cell(one), span, observed_share_text(one.share), one.decided_by))
     if not rows:
         return None
@@ -316,7 +322,7 @@ def segments_table(figures: Sequence[ClinicalFigure], moving: bool, still: bool 
     """
     rows = []
     for figure in (one for one in figures if moving or REGION_PLANES[2] not in one.name):
-        span = range_cell(True, range_of(figure), figure.range_sd, unit=figure.unit)
+        span = range_cell(figure)
         rows.append((figure.label, mean_cell(figure), ends_text(figure), span))
     columns = ("Pelvis and thorax in the room", MEAN_COLUMN if moving else "Value", "From … to", "Range")
     unused = ("from … to", "range") if not moving else () if still else (MEAN_COLUMN.lower(),)

@@ -21,7 +21,7 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import are_results, range_charts
-from simspine.report.page import UNIT_SIGNS, interval_text, number_text
+from simspine.report.page import UNIT_SIGNS, number_text
 from simspine.report.scene import Curve, Scene
 from simspine.report.summary import ESTIMATED_VERDICTS
 
@@ -29,7 +29,6 @@ _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 MOST_USABLE = 5  # ranges at the top of the page
-CUT_FRAMES = 2  # from an end of the trial: an extreme there may go on outside it
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -133,8 +132,7 @@ def _angle_curve(
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
     stated = f"mean {tables.mean_cell(figure)}" if figure.is_decided else ""
     if not still:
-        span = interval_text(tables.range_of(figure), figure.range_sd, figure.unit)
-        stated = f"range {span}" if tables.is_range_shown(figure) else ""
+        stated = f"range {tables.range_text(figure)}" if tables.is_range_shown(figure) else ""
     noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
     return Curve(
         name=side_of(figure) or figure.label,
@@ -174,12 +172,8 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
     """`usable_figures` with the moments of their ends; 'at least' where the recording cuts the movement off."""
     time, rows = trial.spine.time, list[tuple[str, ...]]()
     for one in usable_figures(trial):
-        is_cut = any(min(frame, len(time) - 1 - frame) < CUT_FRAMES for frame in one.ends)
         moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
-        span = interval_text(tables.range_of(one), one.range_sd, one.unit)
-        rows.append(
-            (short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), "at least " * is_cut + span)
-        )
+        rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_text(one)))
     said = page.page_words("usable")
     failed = page.page_words("means")["failed"] * did_not_fit(trial.findings)
     caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
