@@ -275,7 +275,8 @@ def read_guarded(
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
         except subprocess.TimeoutExpired as end:
-            raise InputError(f"{path}: its reader found no end in {end.timeout:.0f} s; damaged?") from None
+            late = f"its reader found no end in {end.timeout:.0f} s"
+            raise InputError(f"{path}: {late}; damaged, or this computer overloaded?") from None
         if os.name == "posix" and done.returncode == -signal.SIGXCPU:
             raise InputError(f"{path}: its reader found no end in {seconds:.0f} s; damaged?")
         words = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
