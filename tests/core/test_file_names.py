@@ -103,8 +103,7 @@ CHECKED = {
     "workflow/reporting.py": {"config.name", "subject", "trial"},
     "workflow/results.py": {"name"},
     "workflow/sessions.py": {"targets[0].name"},  # of a file that is written
-    "reconstruction/session_files.py": {"path.stem"},
-    "workflow/stage_files.py": {"stem", "subject", "trial"},
+    "workflow/stage_files.py": {"owner", "stem", "subject", "trial"},
     "workflow/up_to_date.py": {"self.subject", "stage", "suffix", "trial"},
 }
 FILE_END = re.compile(

@@ -25,6 +25,9 @@ MATRICES_PER_BATCH = 16  # small matrices that are factorised together stay in t
 _LAPACK_LETTER = {"d": "d", "f": "s"}  # LAPACK's letters for NumPy's types
 _LOWER_TRIANGLE, _RIGHT = ctypes.c_char(b"L"), ctypes.c_char(b"R")
 _TRANSPOSED, _PLAIN = ctypes.c_char(b"T"), ctypes.c_char(b"N")
+_SIDE_BELOW = tuple(map(ctypes.byref, (_RIGHT, _LOWER_TRIANGLE, _TRANSPOSED, _PLAIN)))
+_SIDE_LATER = tuple(map(ctypes.byref, (_LOWER_TRIANGLE, _PLAIN)))
+_BLOCK_ROUTINES = (("cython_lapack", "potrf"), ("cython_blas", "trsm"), ("cython_blas", "syrk"))
 
 
 @cache
@@ -79,22 +82,23 @@ def _factorise_blocks(band: np.ndarray, n: int) -> bool:
     Read with a column stride of width − 1 instead of width, the band's memory is H itself, column by column.
     """
     (width, size), letter, start = band.shape, _LAPACK_LETTER[band.dtype.char], band.ctypes.data
-    number, later, failed = np.ctypeslib.as_ctypes_type(band.dtype), ctypes.c_int(0), ctypes.c_int(0)
-    lower, right, transposed, plain = map(ctypes.byref, (_LOWER_TRIANGLE, _RIGHT, _TRANSPOSED, _PLAIN))
-    one, minus_one, unknowns, rows = map(_by_reference, (number(1.0), number(-1.0), n, later))
-    stride, info = map(ctypes.byref, (ctypes.c_int(width - 1), failed))  # made once, not for each block
-    factorise = _fortran_routine("cython_lapack", f"{letter}potrf")
-    solve, update = (_fortran_routine("cython_blas", letter + name) for name in ("trsm", "syrk"))
+    factorise, solve, update = (_fortran_routine(module, letter + name) for module, name in _BLOCK_ROUTINES)
+    later, failed, unknowns = ctypes.c_int(0), ctypes.c_int(0), _by_reference(n)
+    rows = ctypes.byref(later)
+    one, minus_one = map(ctypes.byref, map(np.ctypeslib.as_ctypes_type(band.dtype), (1.0, -1.0)))
+    stride = ctypes.byref(ctypes.c_int(width - 1))  # made once, not for each block
     for first in range(0, size, n):
-        places = (first * width, first * width + n, (first + n) * width)  # slices of arrays would cost more time
-        block, below, next_block = (ctypes.c_void_p(start + place * band.itemsize) for place in places)
-        factorise(lower, unknowns, block, stride, info)
+        block, below, next_block = (  # addresses: slices of arrays would cost more time
+            ctypes.c_void_p(start + place * band.itemsize)
+            for place in (first * width, first * width + n, (first + n) * width)
+        )
+        factorise(_SIDE_LATER[0], unknowns, block, stride, ctypes.byref(failed))
         if failed.value:
             return False
         later.value = min(width, size - first) - n
         if later.value > 0:
-            solve(right, lower, transposed, plain, rows, unknowns, one, block, stride, below, stride)
-            update(lower, plain, rows, unknowns, minus_one, below, stride, one, next_block, stride)
+            solve(*_SIDE_BELOW, rows, unknowns, one, block, stride, below, stride)
+            update(*_SIDE_LATER, rows, unknowns, minus_one, below, stride, one, next_block, stride)
     return True
 
 

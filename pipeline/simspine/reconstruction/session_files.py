@@ -41,14 +41,8 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction.sessions import (
-    OtherSession,
-    SessionTrial,
-    file_trials,
-    in_frame_range,
-    rate_of_session,
-    require_points,
-)
+from simspine.reconstruction import sessions
+from simspine.reconstruction.sessions import OtherSession, SessionTrial, rate_of_session, require_points
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
@@ -175,7 +169,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         seen = seen._replace(skeleton=skeleton.name)
-        seen, start = in_frame_range(seen, views, project, place / "Config.toml")
+        seen, start = sessions.in_frame_range(seen, views, project, place / "Config.toml")
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
             text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
             warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
@@ -208,7 +202,7 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     paths = _shown(folder.rglob("*_m_person*.trc"))  # other endings: added by simspine or the marker augmentation
-    for trial in file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
+    for trial in sessions.file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
         known = [name for name in trial.source.names if name in load_skeleton("halpe26").names]  # type: ignore[union-attr]
         yield replace(trial, marker_set=skeleton_of_names(known).name, person=trial.name.rpartition("_")[2])
 
@@ -222,12 +216,12 @@ def _is_added(path: Path) -> bool:
 def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.glob("MarkerData/**/*.trc")) if "PreAugmentation" not in path.parts]
     targets = partial(_targets, kinematics=folder / "OpenSimData/Kinematics")
-    return file_trials([path for path in paths if not _is_added(path)], targets)
+    return sessions.file_trials([path for path in paths if not _is_added(path)], targets)
 
 
 def _c3d(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
-    return file_trials([path for path in paths if not _is_added(path)], _targets)
+    return sessions.file_trials([path for path in paths if not _is_added(path)], _targets)
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:

@@ -12,9 +12,7 @@ from simspine.anatomy.options import ScalingOptions
 from simspine.core.errors import InputError, naming_content
 from simspine.core.settings import Section
 from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_RATE_DIFFERENCE_SHARE, MIN_FRAME_RATE_HZ, Markers
-from simspine.io.c3d import read_markers
 from simspine.io.calibration import read_calibration
-from simspine.io.keypoint_json import files_by_frame
 from simspine.io.text_tables import list_names, warn_assumed, warn_left_out
 from simspine.io.video import VIDEO_ENDINGS, Video, describe_unevenness, find_project, open_videos, resampling_rate
 from simspine.reconstruction.detection import DETECT, TrialSource
@@ -71,6 +69,8 @@ def require_points(points: Detections | Markers, where: str) -> None:
 
 def file_trials(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...]]) -> list[SessionTrial]:
     """A trial of each marker file. Files without markers are left out with a warning; `InputError` if all are."""
+    from simspine.io.c3d import read_markers  # here, since every reconstruction would load it
+
     trials: list[SessionTrial] = []
     faults: list[str] = []
     for path in paths:
@@ -112,6 +112,8 @@ def in_frame_range(
 
     views: their folders. project: settings; without `frame_range`, or with a word such as 'all', all frames are kept.
     """
+    from simspine.io.keypoint_json import files_by_frame  # here, since every reconstruction would load it
+
     first = min(min(files_by_frame(view)) for view in views)
     frames, stated = range(first, first + len(seen.people)), project.get("frame_range")
     if not stated or isinstance(stated, str):

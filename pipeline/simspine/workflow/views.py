@@ -98,7 +98,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
     forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
     changes = {key: getattr(entry, f"{key}_change_sd") for key in angles}
     kept = ~is_rejected(entry.status, entry.markers.frames)
-    figures = curvature_figures(angles, kept, forced, estimated, changes)
+    figures = curvature_figures(angles, kept, forced, estimated=estimated, changes=changes)
     return Scene(
         name=" · ".join(chosen), spine=chain_of_body(entry.markers), points=None, poses=poses, bones=bones,
         segments=segments, cameras=tuple(cameras), status=entry.status, reasons=entry.reasons,
