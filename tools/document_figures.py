@@ -105,7 +105,7 @@ def camera_rows() -> dict[str, list[str]]:
     seen = {
         "limbs": "limbs",
         "limbs and spine": "limbs, spine",
-        "limbs and spine, detector known, motion capture of the limbs": "both",
+        "limbs and spine, detector known, motion capture of the limbs": "known detector",
     }
     rows = {}
     for title, label in seen.items():
@@ -133,7 +133,7 @@ def coverage_rows() -> dict[str, list[str]]:
         ],
     }
     rows = {label: [f"{span([100 * one for one in each], 0)} %" for each in found] for label, found in shares.items()}
-    places = ("depth {}", "places {}", "places {} (earlier version)")
+    places = ("anteroposterior {}", "places {}", "places {} (earlier version)")
     return {label: [*row[:2], words.format(row[2])] for (label, row), words in zip(rows.items(), places, strict=True)}
 
 
@@ -175,7 +175,7 @@ RADIOGRAPH_ROWS = {
 GAIT_ROWS = {
     "simspine + standing offset": "simspine, with the standing trial",
     "spline + standing offset": "spline through the others, with the standing trial",
-    "simspine, height from standing": "simspine, height on the back from the standing trial",
+    "simspine, height from standing": "simspine, knowing the marker's height in standing only",
     "spline": "spline, place along the back from the standing trial",
     "rigid back": "back as one rigid body, from the standing trial",
     "simspine": "simspine alone",
