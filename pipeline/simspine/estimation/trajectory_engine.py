@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy
 from threadpoolctl import threadpool_limits
 
 from simspine.anatomy.body import Body
@@ -64,7 +63,6 @@ FRAMES_PER_COVARIANCE_BATCH = 100  # their covariances stay in the processor's c
 # apart. They change with the posture, which changes little in that time. The error is within 1 % for the spine, and
 # within 2 % for limbs except where a joint reaches its limit (tests/estimation/test_deviation_spacing.py).
 DEVIATION_SPACING_S = 0.08
-START_SMOOTHING_FRAMES = 3.0  # frames: standard deviation of the Gaussian that smooths the starting path
 # 1/rad: the squared rate of knots or frames, divided by the smallest standard deviation of an angle's acceleration. Up
 # to this, factors and sweeps are in single precision.
 MAX_SINGLE_PRECISION_STIFFNESS = 2000.0
@@ -298,7 +296,6 @@ def _starting_path(body: Body, observations: Observations, problem: _Problem, so
     has_spline = MIN_KNOT_SPACING <= spacing < markers.frames and problem.objective.acceleration.any()
     stride = spacing if has_spline else 1
     rough = starting_path(body, problem.each_frame(problem.markers), pose, stride=stride, ridge=ridge, target=target)
-    rough = scipy.ndimage.gaussian_filter1d(rough, START_SMOOTHING_FRAMES, axis=0, mode="nearest")
     if not has_spline:
         return rough
     coarse = replace(problem, objective=replace(problem.objective, basis=path_basis(markers.frames, spacing)))
