@@ -20,15 +20,14 @@ from simspine.anatomy.tree import IDENTITY_FUNCTION, SLOT_SLIDE, SLOT_SLIDE_IN_G
 from simspine.core.arrays import map_on_threads
 from simspine.core.errors import InputError, require_known
 from simspine.estimation.banded import BandedSystem, Factor, FloatType
-from simspine.estimation.frame_engine import Frames, fit_frames, range_middles
+from simspine.estimation.frame_engine import MAX_ITERATIONS, Frames, fit_frames, range_middles
 from simspine.estimation.levenberg_marquardt import MAX_POLISHING_STEPS, Minimum, minimise
 from simspine.estimation.path_basis import path_basis
-from simspine.estimation.result import Solver, canonical_branch
+from simspine.estimation.result import DEFAULT_TOLERANCES, Solver, canonical_branch
 from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective
 
 TOO_FEW_MARKERS_REASON = "too few markers in all the frames around: the pose has no standard deviation"
 BIAS_TERMS = 3  # of the series in `WindowPosterior.lost_motion`: 98 % of it where 28 % of a motion is lost
-ROUGH_ITERATIONS, ROUGH_TOLERANCE = 60, 1e-3  # of the frame solver, for each frame of a starting path
 PublishedFigures = Callable[[MarkerTerm, "WindowPosterior"], Mapping[str, np.ndarray]]
 
 
@@ -122,7 +121,7 @@ def _frames_alone(body: Body, markers: MarkerTerm, start: np.ndarray, **towards:
     scale = float(np.median(markers.w[markers.w > 0]))  # the frame solver expects weights of about 1
     pulls, targets = (np.tile(towards[name], (len(markers.y), 1)) for name in ("ridge", "target"))
     frames = Frames(markers.y, markers.w / scale, pulls / scale, targets)
-    end = {"iterations": ROUGH_ITERATIONS, "tolerance": ROUGH_TOLERANCE}
+    end = {"iterations": MAX_ITERATIONS, "tolerance": DEFAULT_TOLERANCES["frames"]}
     middles = range_middles(body)
     middles = np.append(middles, np.full(start.size - middles.size, np.nan))  # NaN: offsets of markers
     first, cost, _ = fit_frames(markers.tree, markers.columns, frames, start, begin=middles, **end)
