@@ -105,6 +105,16 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
 
 
+def test_videos_in_another_order_than_in_the_run_stay_with_their_cameras(results):
+    """Names decide whose video one is; the second view, two frames late, shows that none is exchanged."""
+    file = results.parent / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["subjects"]["S01"]["trials"]["walk"]["videos"].reverse()
+    file.write_text(yaml.safe_dump(config))
+    found = open_target(Target(str(results), config=file))
+    assert [source.path.stem for source in found.sources] == list(found.views) == [c.name for c in cameras()[:3]]
+
+
 def test_a_trial_that_was_renamed_since_is_named(results):
     file = results.parent / "config.yaml"
     file.write_text(file.read_text().replace("walk:", "stroll:"))

@@ -8,6 +8,7 @@ from command_line import call
 
 import simspine as ss
 from simspine.core.errors import InputError
+from simspine.core.geometry import distances_along
 from simspine.io.back_line import read_back_line
 
 HEIGHT = np.linspace(1.4, 0.95, 40)
@@ -79,6 +80,20 @@ def test_a_scan_with_the_line_painted_red(tmp_path, kind):
     order = rng.permutation(540)
     path = write_ply(tmp_path / "a.ply", np.vstack([LINE, others])[order], colours[order], kind)
     assert read_back_line(path).points[0] == pytest.approx(LINE, abs=1e-5)
+
+
+@pytest.mark.parametrize("wide", [0.002, 0.008])
+def test_a_painted_line_is_its_middle_however_wide_it_is(tmp_path, wide):
+    """A way through all points of a stripe goes from side to side, and was up to three times as long as the line."""
+    rng, count = np.random.default_rng(0), int(0.45 * wide / 0.0025**2)  # a point for each 2.5 × 2.5 mm
+    heights = rng.uniform(0.95, 1.4, count)
+    depths = np.interp(heights, HEIGHT[::-1], LINE[::-1, 0])
+    stripe = np.column_stack([depths, heights, rng.uniform(-wide / 2, wide / 2, count)])
+    found = read_back_line(write_ply(tmp_path / "a.ply", stripe, np.tile([200, 20, 20], (count, 1)))).points[0]
+    assert (np.diff(found[:, 1]) < 0).all()
+    assert distances_along(found)[-1] == pytest.approx(distances_along(LINE)[-1], rel=0.03)
+    assert np.median(np.abs(found[1:-1, 2])) < wide / 6
+    assert found[1:-1, 0] == pytest.approx(np.interp(found[1:-1, 1], HEIGHT[::-1], LINE[::-1, 0]), abs=0.001)
 
 
 def test_a_scan_with_the_line_in_a_file_of_its_own(tmp_path):

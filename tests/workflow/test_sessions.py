@@ -242,6 +242,13 @@ def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
     first, second = read_session(tmp_path, rate=RATE).trials
     assert first.targets != second.targets
     assert second.source.present.any(1).tolist() == [k > 4 for k in range(FRAMES)]
+    out = tmp_path / "two.yaml"  # one height would have sized both
+    assert "shows 2 people: 0, 1. Leave it out" in failed(
+        call("init", tmp_path, "--rate", str(RATE), "--height", "1.8", "--out", out)
+    )
+    with pytest.raises(InputError, match="shows 2 people: 0, 1"):
+        ss.reconstruct(read_session(tmp_path, rate=RATE), height=1.8)
+    assert not out.exists()
 
 
 def test_trials_of_one_name_are_told_apart_or_refused(tmp_path):

@@ -152,6 +152,8 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
+    filmed = [camera.name for camera in _cameras_of(sources, cameras)]  # their order may have changed since the run
+    sources = tuple(sources[filmed.index(camera.name)] for camera in cameras)
     detected = pseudo_labels(keypoints)
     note = (
         f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first "
@@ -215,7 +217,7 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     calibration = _calibration(folder)
     cameras = None
     if calibration is not None and len(sources) > 1:
-        cameras = tuple(match_cameras_to_views([s if isinstance(s, Video) else s.path for s in sources], calibration))
+        cameras = _cameras_of(sources, calibration)
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     rows = _rows_of_views(sources[0].frames, len(sources), None)
@@ -223,6 +225,10 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     name = folder.stem if folder.is_file() else folder.name
     start = pseudo_labels(keypoints)
     return RecordedViews(name, views, sources, rows, cameras=cameras, start=start, rate=rate, home=home)
+
+
+def _cameras_of(sources: Sequence[Video | Stills], cameras: Sequence[Camera]) -> tuple[Camera, ...]:
+    return tuple(match_cameras_to_views([s if isinstance(s, Video) else s.path for s in sources], cameras))
 
 
 def _view_paths(folder: Path) -> list[Path]:

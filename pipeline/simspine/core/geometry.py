@@ -440,6 +440,15 @@ def evenly_along(points: np.ndarray, count: int) -> np.ndarray:
     return np.column_stack([np.interp(stations, along, axis) for axis in points.T])
 
 
+def thinned_line(points: np.ndarray, parts: int) -> np.ndarray:
+    """Ends of a line (n, axes) and, between them, its means in `parts` equal stretches of the straight way from end to
+    end. A polyline through dense points that err sideways is longer than the line."""
+    chord = points[-1] - points[0]
+    share = (points[1:-1] - points[0]) @ chord / np.maximum(chord @ chord, 1e-300)
+    stretch = np.clip(parts * share, 0, parts - 1).astype(int)
+    return np.vstack([points[0], *(points[1:-1][stretch == k].mean(0) for k in np.unique(stretch)), points[-1]])
+
+
 def distances_along(points: np.ndarray) -> np.ndarray:
     """(n,) distances along a polyline (n, axes) from its first point, in the points' unit."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])

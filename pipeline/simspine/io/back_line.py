@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
-from simspine.core.geometry import distances_along
+from simspine.core.geometry import distances_along, thinned_line
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_assumed, warn_left_out
@@ -31,6 +31,7 @@ SCAN_ENDING = ".ply"
 MAX_HEADER_BYTES = 100_000
 MAX_COORDINATE = 1e9  # of a scan's points, in any unit; a larger one means damage
 MAX_OFF_SCAN_M = 0.05  # of a line drawn on a scan, whose points are a few mm apart
+LINE_STRETCHES = 48  # of a line, in which dense points are averaged: some 1 cm, in which a back is straight to 0.1 mm
 MARKED_RED_RATIO = 2  # least ratio of red to green and to blue of scan points that mark the midline
 
 
@@ -168,14 +169,14 @@ def _scan_vertices(path: Path) -> np.ndarray:
 
 
 def _in_order(points: np.ndarray) -> np.ndarray:
-    """Points of a line, sorted along its longest direction; from the top if that direction is upright."""
+    """Middle of a painted line, along its longest direction; from the top if that direction is upright."""
     points = points[(np.abs(points) < MAX_COORDINATE).all(1)]  # leaves out NaN, too
     if len(points) < 2:
         return points
     centred = points - points.mean(0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     direction *= -np.sign(direction[np.argmax(np.abs(direction))])
-    return points[np.argsort(centred @ direction)]
+    return thinned_line(points[np.argsort(centred @ direction)], LINE_STRETCHES)
 
 
 def _landmark(name: str) -> str:
@@ -199,7 +200,7 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
         raise InputError(
             f"{path}: the line is {length:.4g} {unit or 'units'} long, which is a back in "
             f"{' or '.join(fitting) or 'no unit'}; expected {least} to {most} m from C7 to the sacrum. Its longest "
-            f"step is {step:.4g}: is a point off the line?"
+            f"step is {step:.4g}: is a point off the line, or are dense points not smoothed?"
             + (f" Name the unit (`--unit {fitting[0]}`)." if may_name else "")
         )
     for level, end, others in (("C7", 0, MIDLINE_MARKERS[1:]), ("S1", -1, MIDLINE_MARKERS[:18])):

@@ -57,6 +57,12 @@ class OtherSession:
     mass: float | None = None
     to_see: str = ""
 
+    def __post_init__(self):
+        people = dict.fromkeys(trial.person for trial in self.trials)
+        if len(people) > 1 and (self.height or self.mass):
+            text = f"a height or mass is given, but the session shows {len(people)} people: {list_names(people)}"
+            raise InputError(f"{text}. Leave it out; a configuration (`simspine init`) has one for each.")
+
 
 def require_points(points: Detections | Markers, where: str) -> None:
     """Raise `InputError` where no point was seen at all, or the frame rate is outside the possible range."""

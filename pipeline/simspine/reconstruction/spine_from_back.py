@@ -19,11 +19,11 @@ from simspine.anatomy.recipes import Recipe, build_body, read_recipe
 from simspine.anatomy.scaling import ScaleFactors, SegmentFactor, check_stature, model_stature, scale_body
 from simspine.core.arrays import median_of_known, require_numbers
 from simspine.core.errors import InputError
-from simspine.core.geometry import change_frame, distances_along, evenly_along
+from simspine.core.geometry import change_frame, distances_along, evenly_along, thinned_line
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
-from simspine.io.back_line import BACK_LENGTHS_M
+from simspine.io.back_line import BACK_LENGTHS_M, LINE_STRETCHES
 from simspine.io.text_tables import warn_assumed
 from simspine.quality.findings import warning
 from simspine.reconstruction.reconstruct import Reconstruction, as_reconstructions
@@ -142,8 +142,10 @@ def _markers_on_back(
     if c7 is not None:
         landmarks["c7"] = _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1, frames=len(points))
     dimples = landmarks.get("psis")
-    curves = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
-    length = _checked_length(points, curves, dimples, frame=frame)
+    drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
+    _check_length(points, drawn)
+    curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
+    length = _length_of_back(curves, dimples, frame=frame)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
     if dimples is not None:
@@ -199,8 +201,8 @@ def _back_curve(points: np.ndarray, along: np.ndarray, landmarks: Mapping[str, n
     return points[seen[begin : end + 1]] if end - begin + 1 >= MIN_POINTS else nothing
 
 
-def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
-    """Length along the skin, m. frame: of the given points. Raises `InputError` for a line that is no back."""
+def _check_length(points: np.ndarray, curves: list[np.ndarray]) -> None:
+    """`InputError` for lines that are too short or too long for a back, by way of all their points."""
     lengths = np.array([distances_along(curve)[-1] for curve in curves])
     if not np.isfinite(lengths).any():
         known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
@@ -215,6 +217,11 @@ def _checked_length(points: np.ndarray, curves: list[np.ndarray], dimples: np.nd
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
             "Is the unit metres, and are its points in order, none of them off the line?"
         )
+
+
+def _length_of_back(curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
+    """Length along the skin, m. frame: of the given points. Raises `InputError` for a line that is no back."""
+    length = float(np.nanmedian([distances_along(curve)[-1] for curve in curves]))
     falls = np.array([curve[0, 1] - curve[-1, 1] for curve in curves])
     row = int(np.nanargmax(np.abs(falls)))
     if falls[row] < MIN_FALL_SHARE * length:

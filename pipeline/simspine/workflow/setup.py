@@ -3,7 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -179,10 +179,10 @@ def write_new_config(
     rate: int | None = None
     points: dict[Path, Markers] = {}
     if given.is_session:
-        session = read_session(given.files[0], given.rate)
+        session = replace(read_session(given.files[0], given.rate), **(person or {}))
         in_space = [(trial, trial.source) for trial in session.trials if isinstance(trial.source, Markers)]
         points = {_points_file(out, trial): markers for trial, markers in in_space if not trial.files}
-        subjects = _session_subjects(session, out, subject, person)
+        subjects = _session_subjects(session, out, subject)
         marker_set = marker_set or session.trials[0].marker_set
         filmed = [find_project(trial.source).videos for trial in session.trials if isinstance(trial.source, Path)]
         rate = resampling_rate(open_videos([video for videos in filmed for video in videos]))
@@ -239,16 +239,14 @@ def _points_file(out: Path, trial: SessionTrial) -> Path:
     return out.with_name(f"{out.stem}_markers") / f"{safe_file_name(trial.name)}.trc"
 
 
-def _session_subjects(
-    session: OtherSession, out: Path, subject: str, person: Mapping[str, float] | None
-) -> dict[str, dict]:
+def _session_subjects(session: OtherSession, out: Path, subject: str) -> dict[str, dict]:
     """People and trials of another program's session. `InputError` where two trials would have one name."""
     size = {key: value for key, value in (("height", session.height), ("mass", session.mass)) if value is not None}
     subjects: dict[str, dict] = {}
     for trial in session.trials:
         files = dict(trial.files) or {"markers": str(_points_file(out, trial))}
         who = subject if trial.person == "person" else trial.person
-        trials = subjects.setdefault(who, {**size, **(person or {}), "trials": {}})["trials"]
+        trials = subjects.setdefault(who, {**size, "trials": {}})["trials"]
         name = config_name(trial.name)
         if name in trials:
             raise InputError(f"two trials of {who} would be {name!r}, the second is {trial.name!r}; rename its file.")
