@@ -1,6 +1,5 @@
 """How far lifted points of one camera are from those of four, in the packaged videos.
 
-    python -m tools.lifting_baselines tools/lifting_baselines/own_lifter.yaml --out results/lifter
     python -m benchmarks.lifted_on_real_images --lifter results/lifter/lifter.onnx   # the packaged one if left out
 
 Each camera's video is looked at as `simspine detect --lift` does, with the refined calibration and with the field of

@@ -59,9 +59,7 @@ def opensim_text(root: ET.Element) -> str:
     return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)
 
 
-def articulate_torso(
-    osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray], with_clavicles: bool = True
-) -> str:
+def articulate_torso(osim: str, plan: Articulation, neutral: Mapping[str, np.ndarray]) -> str:
     """The text of an `.osim` file with the plan carried out.
 
     osim: a model without muscles, as OpenSim 4 writes it. neutral: {body: (4, 4)} poses in its neutral pose. Raises
@@ -72,8 +70,8 @@ def articulate_torso(
     template = deepcopy(joint_below(joints, plan.split))
     joints.remove(named_object(joints, REPLACED_JOINT))
     _split_body(bodies, plan)
-    _rehang_joints(joints, plan, with_clavicles)
-    for side in (RIGHT_SIDE, LEFT_SIDE) if with_clavicles else ():
+    _rehang_joints(joints, plan)
+    for side in (RIGHT_SIDE, LEFT_SIDE):
         bodies.append(massless_body(clavicle_body(side)))
         joints.append(_sternoclavicular_joint(plan, side))
     for level in plan.levels:
@@ -138,10 +136,10 @@ def _carrier_of_frame(frame: ET.Element, plan: Articulation) -> str:
     return plan.rest if level is None else plan.vertebrae.get(level, plan.rest)
 
 
-def _rehang_joints(joints: ET.Element, plan: Articulation, with_clavicles: bool) -> None:
+def _rehang_joints(joints: ET.Element, plan: Articulation) -> None:
     """Joints that the split body hung from, or that hung from it, get one of the new ones."""
     lowest = next(iter(plan.vertebrae))
-    arms = {f"{ARM_JOINT}_{side}": clavicle_body(side) for side in (RIGHT_SIDE, LEFT_SIDE) if with_clavicles}
+    arms = {f"{ARM_JOINT}_{side}": clavicle_body(side) for side in (RIGHT_SIDE, LEFT_SIDE)}
     for arm in arms:
         named_object(joints, arm)
     for joint in joints:

@@ -7,7 +7,7 @@ from tools.lifting_baselines.lifters import source_views
 from tools.lifting_baselines.options import LiftingOptions, lifting_options
 
 # All of what these files test needs PyTorch, which the locked environment lacks; `make test-learn` runs them.
-NETWORKS = ["test_lifter_file.py", "test_lifting_networks.py", "test_training.py", "test_trunk_network.py"]
+NETWORKS = ["test_lifting_networks.py", "test_training.py", "test_trunk_network.py"]
 collect_ignore = [] if find_spec("torch") else NETWORKS
 
 

@@ -22,7 +22,7 @@ from simspine.vision.spinepose import open_session
 pytestmark = pytest.mark.learn
 
 
-def drawn(count: int, seed: int = 1, colours: tuple[int, ...] = ()) -> Samples:
+def drawn(count: int, seed: int = 1) -> Samples:
     """People whose spine lies between hips and shoulders, with an error of a tenth of the trunk's length across."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(0.3, 0.7, (count, 33, 4)).astype(np.float32)
@@ -31,15 +31,18 @@ def drawn(count: int, seed: int = 1, colours: tuple[int, ...] = ()) -> Samples:
     low, high = points[:, HIP_INDICES, :2].mean(1), points[:, SHOULDER_INDICES, :2].mean(1)
     share = np.linspace(0, 1, 13)[:, None]
     places = low[:, None] + share * (high - low)[:, None] + 0.02 * rng.standard_normal((count, 13, 2))
-    image = rng.integers(0, 256, (count, MASK_PX, MASK_PX, *colours), np.uint8)
+    image = rng.integers(0, 256, (count, MASK_PX, MASK_PX), np.uint8)
     return Samples(points, image, places.astype(np.float32), rng.random((count, 13)) < 0.9)
 
 
 class Mirror:
-    """Random numbers that mirror everybody."""
+    """Random numbers that mirror everybody and move nothing."""
 
     def random(self, count):
         return np.zeros(count)
+
+    def standard_normal(self, size, dtype=float):
+        return np.zeros(size, dtype)
 
 
 def test_samples_are_seen_as_a_detector_sees_them():
@@ -51,12 +54,11 @@ def test_samples_are_seen_as_a_detector_sees_them():
         np.testing.assert_array_equal(seen.image[i, 0], own.mask)
         back = trunk_frame(some.points[i]).shares(seen.places[i])
         np.testing.assert_allclose(back, some.places[i], atol=1e-6)
-    assert in_trunks(drawn(2, colours=(3,))).image.shape == (2, 3, 40, 40)
 
 
 def test_a_mirrored_sample_is_the_mirror_image_in_the_trunk():
     some = drawn(4)
-    plain, turned = in_trunks(some), in_trunks(varied(some, Mirror(), exact=True))
+    plain, turned = in_trunks(some), in_trunks(varied(some, Mirror()))
     np.testing.assert_allclose(turned.places, plain.places[:, SWAPS] * [-1, 1], atol=1e-5)
     np.testing.assert_allclose(turned.points[..., :2], plain.points[:, POSE_SWAPS, :2] * [-1, 1], atol=1e-5)
     np.testing.assert_array_equal(turned.known, plain.known[:, SWAPS])
@@ -108,17 +110,15 @@ def test_ellipses_hold_nine_in_ten_of_the_people_held_out():
     assert "in 90 % 0.900" in judged(network, held)
 
 
-@pytest.mark.parametrize("inputs", ["points+mask", "points", "crop"])
-def test_what_is_written_is_what_was_trained(tmp_path, inputs):
+def test_what_is_written_is_what_was_trained(tmp_path):
     torch.manual_seed(2)
-    network = TrunkNetwork(inputs).eval()
+    network = TrunkNetwork().eval()
     with torch.no_grad():
         network.prior[:, 2:] = torch.tensor([-3.0, -2.5, 0.6])
-    seen = in_trunks(drawn(3, colours=(3,) if inputs == "crop" else ()))
+    seen = in_trunks(drawn(3))
     export(network, tmp_path / "spine.onnx")
     session = open_session(tmp_path / "spine.onnx")
-    given = {"points": seen.points, "mask": seen.image}
-    (found,) = session.run(None, {entry.name: given[entry.name] for entry in session.get_inputs()})
+    (found,) = session.run(None, {"points": seen.points, "mask": seen.image})
     with torch.no_grad():
         places, spread = network(torch.as_tensor(seen.points), torch.as_tensor(seen.image))
     np.testing.assert_allclose(found[..., :2], places.numpy(), atol=1e-5)

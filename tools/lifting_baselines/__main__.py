@@ -30,14 +30,12 @@ def _chosen_options(config, preset, changes):
 @click.option("--method", help="mean, nearest, ridge or simple.")
 @click.option("--points", type=click.Choice(["spine", "full"]), help="15 points of the spine, or all.")
 @click.option("--input", type=click.Choice(["detected", "truth"]), help="Which image points go in.")
-@click.option("--skeleton", help="Only points of this detector go in: blazepose33, blazepose_spine46, coco17, …")
 @click.option("--out", type=FILE_PATH, default="results/lifting", show_default=True, help="Folder for all files.")
 def main(config, preset, out, **changes):
     """Train one lifter: points in one view → points in space. CONFIG: a YAML file of settings.
 
-    Writes predictions of the test subjects, tables, losses, a checkpoint each epoch, and of a network lifter.onnx,
-    which `simspine detect --lift` takes. A killed run goes on by the same command; a checkpoint of other settings or
-    data is refused. Networks need PyTorch (`simspine[learn]`).
+    Writes predictions of the test subjects, tables, losses, and a checkpoint each epoch. A killed run goes on by the
+    same command; a checkpoint of other settings or data is refused. Networks need PyTorch (`simspine[learn]`).
     """
     try:
         tables = train_lifting(_chosen_options(config, preset, changes), out, say_progress)

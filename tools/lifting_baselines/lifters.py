@@ -1,7 +1,7 @@
 """A lifter of any method, controls among them: fitted to some people's views, applied to others'."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +21,11 @@ from tools.lifting_baselines.samples import (
 )
 
 from simspine.core.errors import InputError
-from simspine.core.skeletons import load_skeleton
 from simspine.evaluation.point_sources import PointSequence
 from simspine.learning.options import SayLine, chosen_device, require_torch
 
 if TYPE_CHECKING:
     from tools.lifting_baselines.networks import LearningData
-    from torch import nn
 
     from simspine.learning.descent import DescentHistory, DescentRun
 
@@ -109,19 +107,17 @@ def ridge_weights(square: np.ndarray, product: np.ndarray, penalty: float) -> np
 @dataclass(frozen=True, eq=False)
 class FittedLifter:
     """What `fit_lifter` gives. names: points that it lifts, the root first. history: of a network, by epoch, watched in
-    mm. network: of a method that has one; data: digest of what it learnt from."""
+    mm."""
 
     options: LiftingOptions
     names: tuple[str, ...]
     encoding: Encoding
     apply: ApplyLifter
     history: "DescentHistory | None" = None
-    network: "nn.Module | None" = None
-    data: str = ""
 
     def samples(self, views: Sequence[LiftingView]) -> LiftingSamples:
         """Scored frames of the views with the points and image that the lifter sees."""
-        return samples_for(self.options, views, self.names)
+        return lifting_samples(views, self.names, self.options.input == "truth")
 
     def lift(self, views: Sequence[LiftingView]) -> tuple[PointSequence, ...]:
         """Points in space of the scored frames, root-relative, camera's axes, m; NaN where no point was seen."""
@@ -144,19 +140,6 @@ def views_of_subjects(views: Sequence[LiftingView], subjects: Sequence[str]) -> 
     return tuple(view for view in views if view.truth.subject in subjects)
 
 
-def samples_for(options: LiftingOptions, views: Sequence[LiftingView], names: Sequence[str]) -> LiftingSamples:
-    """The samples that the options ask for; image points that their detector does not give are missing."""
-    found = lifting_samples(views, names, options.input == "truth")
-    given = np.isin(names, given_points(options, names))
-    return replace(found, seen=np.where(given[:, None], found.seen, np.nan))
-
-
-def given_points(options: LiftingOptions, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of the names that the options' detector gives."""
-    skeleton = None if options.skeleton is None else load_skeleton(options.skeleton)
-    return tuple(name for name in names if skeleton is None or skeleton.from_simspine(name) is not None)
-
-
 def fit_lifter(
     options: LiftingOptions, views: Sequence[LiftingView], folder: str | Path, say: SayLine = lambda line: None
 ) -> FittedLifter:
@@ -166,7 +149,8 @@ def fit_lifter(
     from, PyTorch is needed and missing, or the checkpoint is of other data or settings."""
     names = chosen_points(views[0].truth.names, options.points) if views else LIFTED_SPINE_POINTS
     learnt = views_of_subjects(views, options.train)
-    data = samples_for(options, learnt, names).usable()
+    exact = options.input == "truth"
+    data = lifting_samples(learnt, names, exact).usable()
     if len(data) < 2:
         raise InputError(
             f"{len(data)} samples to learn from (subjects {', '.join(options.train)}, input {options.input}): at least "
@@ -179,7 +163,8 @@ def fit_lifter(
     require_torch()
     from simspine.learning.descent import DescentRun, TrainingIdentity
 
-    learning = _learning_data(data, encoding, samples_for(options, views_of_subjects(views, options.test), names))
+    watched = lifting_samples(views_of_subjects(views, options.test), names, exact)
+    learning = _learning_data(data, encoding, watched)
     stated = options.model_dump(mode="json", exclude={"training": {"device"}})
     run = DescentRun(
         folder=Path(folder),
@@ -208,8 +193,6 @@ def _fit_network(
         encoding=encoding,
         apply=lambda features: apply_network(network, features),
         history=history,
-        network=network,
-        data=run.identity.data,
     )
 
 

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from simspine.core.settings import Section
-from simspine.core.skeletons import skeleton_names
 from simspine.learning.options import PresetTable, options_from
 
 LIFTING_PRESETS: PresetTable = yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text(encoding="utf-8"))
@@ -81,9 +80,6 @@ class LiftingOptions(Section):
     """Controls: mean pose, nearest neighbour, ridge regression. Network: SimpleBaseline3D."""
     points: Literal["spine", "full"] = "full"
     """Which points come in and go out: 15 of the spine, or all 37."""
-    skeleton: str | None = None
-    """Detector whose points come in (blazepose33, blazepose_spine46, coco17, …): the others are missing in the image,
-    and placed in space all the same. None are missing if left out."""
     input: Literal["detected", "truth"] = "detected"
     """2D points: as a detector sees them, or the projected truth."""
     train: tuple[str, ...] = Field(LIFTING_TRAIN_SUBJECTS, min_length=1)
@@ -96,13 +92,6 @@ class LiftingOptions(Section):
     """How the network is trained."""
     seed: int = Field(1, ge=0)
     """Decides initial weights, order of samples and dropout."""
-
-    @field_validator("skeleton")
-    @classmethod
-    def _skeleton_is_known(cls, name: str | None) -> str | None:
-        if name is not None and name not in skeleton_names():
-            raise ValueError(f"unknown skeleton {name!r}; there are {', '.join(skeleton_names())}.")
-        return name
 
     @model_validator(mode="after")
     def _people_are_told_apart(self) -> Self:

@@ -10,7 +10,6 @@ from tools.lifting_baselines.options import CONTROL_METHODS, LiftingOptions
 from tools.lifting_baselines.point_tables import write_point_sequences
 from tools.lifting_baselines.samples import LIFTED_SPINE_POINTS
 
-from simspine.core.errors import needing_extra
 from simspine.evaluation.point_protocols import evaluate_lifting
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.io.atomic import write_text
@@ -22,20 +21,14 @@ def train_lifting(
 ) -> tuple[EvaluationTable, ...]:
     """Fit one lifter and predict the test subjects; the tables of the protocol.
 
-    Writes to the folder: options.json, checkpoint.pt, losses.csv and lifter.onnx (`lifter_file`) of a network,
-    truth.npz and predictions.npz of the test subjects (`evaluation.points`), tables.json. A killed run goes on after
-    its last epoch. Raises `InputError` as `fit_lifter` does."""
+    Writes to the folder: options.json, checkpoint.pt and losses.csv of a network, truth.npz and predictions.npz of the
+    test subjects (`evaluation.points`), tables.json. A killed run goes on after its last epoch. Raises `InputError` as
+    `fit_lifter` does."""
     folder = Path(folder)
     if options.method not in CONTROL_METHODS:  # before minutes of work
         require_torch()
-        with needing_extra("export", "learn"):
-            import onnx  # noqa: F401
     views = source_views(options.source, [*options.train, *options.test])
     lifter = fit_lifter(options, views, folder, say)
-    if lifter.network is not None:
-        from tools.lifting_baselines.lifter_file import LIFTER_FILE, export_lifter
-
-        export_lifter(folder / LIFTER_FILE, lifter)
     test = views_of_subjects(views, options.test)
     predictions, truth = lifter.lift(test), [view.truth for view in test]
     tables = evaluate_lifting({options.method: predictions}, truth, options.source.every)

@@ -36,8 +36,8 @@ POSE_SWAPS = list(load_skeleton("blazepose33").swaps)
 
 
 class Samples(NamedTuple):
-    """points: (n, 33, 4); image: (n, side, side) of the mask, or (n, side, side, 3) BGR, uint8; places: (n, 13, 2);
-    known: (n, 13) bool. Shares of the crop of 64 px, or, of 40 px, places in the frame of the trunk.
+    """points: (n, 33, 4); image: (n, side, side) of the mask, uint8; places: (n, 13, 2); known: (n, 13) bool. Shares of
+    the crop of 64 px, or, of 40 px, places in the frame of the trunk.
     """
 
     points: np.ndarray
@@ -52,12 +52,11 @@ class Samples(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SampleReader:
-    """What is in a batch depends on seed and epoch alone. exact: points and outline are taken as they are."""
+    """What is in a batch depends on seed and epoch alone."""
 
     samples: Samples
     seed: int
     batch: int
-    exact: bool = False
 
     @property
     def count(self) -> int:
@@ -69,21 +68,20 @@ class SampleReader:
         rng = random_stream(self.seed, "samples", str(number))
         order = rng.permutation(len(self.samples.points))[: self.count * self.batch]
         for chosen in order.reshape(self.count, self.batch):
-            yield in_trunks(varied(self.samples.rows(chosen), rng, self.exact))
+            yield in_trunks(varied(self.samples.rows(chosen), rng))
 
 
-def read_samples(files: list[Path], crop: bool) -> Samples:
-    """All samples of some files of `samples.py`. crop: the images in place of the masks."""
+def read_samples(files: list[Path]) -> Samples:
+    """All samples of some files of `samples.py`."""
     parts = []
     for path in files:
         with np.load(path) as data:
-            image = data["crop"] if crop else data["mask"]
-            parts.append((data["points"], image, data["places"][:, CHOSEN], data["v"][:, CHOSEN] > 0))
+            parts.append((data["points"], data["mask"], data["places"][:, CHOSEN], data["v"][:, CHOSEN] > 0))
     return Samples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def varied(batch: Samples, rng: np.random.Generator, exact: bool = False) -> Samples:
-    """Half of the pictures mirrored; points and outline moved unless they count as `exact`."""
+def varied(batch: Samples, rng: np.random.Generator) -> Samples:
+    """Points and outline moved; half of the pictures mirrored."""
     points, image, places, known = (array.copy() for array in batch)
     mirrored = rng.random(len(points)) < 0.5
     points[mirrored] = points[mirrored][:, POSE_SWAPS]
@@ -92,23 +90,19 @@ def varied(batch: Samples, rng: np.random.Generator, exact: bool = False) -> Sam
     for moved in (points, places):
         moved[mirrored, :, 0] = 1 - moved[mirrored, :, 0]
     image[mirrored] = image[mirrored][:, :, ::-1]
-    if exact:
-        return Samples(points, image, places, known)
     down = trunk_frame(points).turn[:, :, 1]
     for pair, sd in ALONG.items():
         points[:, pair, :2] += (sd * rng.standard_normal((len(points), 1)) * down)[:, None]
     points[..., :3] += ALONE * rng.standard_normal(points[..., :3].shape)
-    if image.ndim == 3:
-        share = np.clip(image / np.float32(255), 0.002, 0.998)
-        logits = np.log(share / (1 - share)) + OUTLINE * rng.standard_normal((len(points), 1, 1), np.float32)
-        image = np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)
+    share = np.clip(image / np.float32(255), 0.002, 0.998)
+    logits = np.log(share / (1 - share)) + OUTLINE * rng.standard_normal((len(points), 1, 1), np.float32)
+    image = np.round(255 / (1 + np.exp(-logits))).astype(np.uint8)
     return Samples(points, image, places, known)
 
 
 def in_trunks(batch: Samples) -> Samples:
-    """Each as a detector has it; image: (n, colours, 40, 40) float32, 0 … 1."""
+    """Each as a detector has it; image: (n, 1, 40, 40) float32, 0 … 1."""
     seen = [to_trunk_frame(PoseFeatures(*row)) for row in zip(batch.points, batch.image / np.float32(255), strict=True)]
     points, image = (np.stack(column) for column in zip(*seen, strict=True))
-    image = image[:, None] if image.ndim == 3 else image.transpose(0, 3, 1, 2)
     places = trunk_frame(batch.points).places(batch.places)
-    return Samples(points, image, places.astype(np.float32), batch.known)
+    return Samples(points, image[:, None], places.astype(np.float32), batch.known)

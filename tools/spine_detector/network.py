@@ -15,27 +15,25 @@ FIRST_LOG_SD = -3.0  # of places before learning, logarithm of shares
 class TrunkNetwork(nn.Module):
     """Places of thirteen points in the frame of the trunk, and how sure they are.
 
-    points: (n, 33, 4); image: (n, colours, 40, 40), both in that frame. Returns places (n, 13, 2) and spreads (n, 13,
-    3), as in `simspine.learning.spine_network`. inputs: 'points', 'points+mask', or 'crop', which has three colours.
+    points: (n, 33, 4); image: (n, 1, 40, 40), of the mask, both in that frame. Returns places (n, 13, 2) and spreads
+    (n, 13, 3), as in `simspine.learning.spine_network`.
     """
 
-    def __init__(self, inputs: str = "points+mask"):
+    def __init__(self) -> None:
         super().__init__()
-        self.inputs, self.colours = inputs, 3 if inputs == "crop" else 1
         self.look = nn.Sequential(
-            *_block(self.colours, 16), *_block(16, 32), *_block(32, 64), nn.Flatten(), nn.Dropout(DROP),
+            *_block(1, 16), *_block(16, 32), *_block(32, 64), nn.Flatten(), nn.Dropout(DROP),
             nn.Linear(64 * (TRUNK_WINDOW_PX // 8) ** 2, 128), nn.SiLU(),
         )  # fmt: skip
-        given = POINTS * (inputs != "crop") + 128 * (inputs != "points")
         self.place = nn.Sequential(
-            nn.Linear(given, WIDTH), nn.SiLU(), nn.Dropout(DROP), nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Dropout(DROP)
-        )
+            nn.Linear(POINTS + 128, WIDTH), nn.SiLU(), nn.Dropout(DROP),
+            nn.Linear(WIDTH, WIDTH), nn.SiLU(), nn.Dropout(DROP),
+        )  # fmt: skip
         self.read = nn.Linear(WIDTH, 5 * len(SPINE_POINTS))
 
     def forward(self, points: torch.Tensor, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        given = [] if self.inputs == "crop" else [points.flatten(1)]
-        given += [] if self.inputs == "points" else [self.look(image)]
-        found = self.read(self.place(torch.cat(given, 1))).unflatten(1, (len(SPINE_POINTS), 5))
+        given = torch.cat([points.flatten(1), self.look(image)], 1)
+        found = self.read(self.place(given)).unflatten(1, (len(SPINE_POINTS), 5))
         return found[..., :2], found[..., 2:]
 
     @property
@@ -70,7 +68,7 @@ def whitening(spread: torch.Tensor) -> torch.Tensor:
 
 def export(network: TrunkNetwork, path: Path) -> None:
     """As ONNX, for any number of people: points, mask → places (n, 13, 5)."""
-    example = (torch.zeros(2, 33, 4), torch.zeros(2, network.colours, TRUNK_WINDOW_PX, TRUNK_WINDOW_PX))
+    example = (torch.zeros(2, 33, 4), torch.zeros(2, 1, TRUNK_WINDOW_PX, TRUNK_WINDOW_PX))
     torch.onnx.export(
         _Stated(network).eval(), example, str(path), input_names=["points", "mask"], output_names=["places"],
         dynamo=False, dynamic_axes={name: {0: "people"} for name in ("points", "mask", "places")},

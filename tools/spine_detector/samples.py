@@ -35,7 +35,6 @@ from simspine.vision.blazepose_spine import features_of, to_crop_shares
 
 STYLE = RenderSettings(size=(224, 256), samples=1)
 FRAMES = 60  # of each action
-CROP = 64  # px, side of the image kept for a network that sees nothing else
 FURTHER = 0.5  # share of frames bent further
 # One standard deviation, degrees, over a whole region; and of joints of the arms.
 BENDS = {
@@ -50,12 +49,11 @@ LEAN = {"pelvis_tilt": 12, "pelvis_list": 12}
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """A person's pictures: points (n, 33, 4), mask (n, 64, 64), crop (n, 64, 64, 3) BGR, places (n, 37, 2) shares of
-    the true points in SpineTrack's order, v (n, 37): 2 in sight, 1 hidden, 0 outside."""
+    """A person's pictures: points (n, 33, 4), mask (n, 64, 64), places (n, 37, 2) shares of the true points in
+    SpineTrack's order, v (n, 37): 2 in sight, 1 hidden, 0 outside."""
 
     points: np.ndarray
     mask: np.ndarray
-    crop: np.ndarray
     places: np.ndarray
     v: np.ndarray
 
@@ -132,15 +130,8 @@ def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: 
         if pose is not None:
             features = features_of(pose)
             places = to_crop_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
-            crop = cv2.warpAffine(
-                stored,
-                pose.looked_in.to_crop(CROP),
-                (CROP, CROP),
-                flags=cv2.INTER_AREA,
-                borderMode=cv2.BORDER_REPLICATE,
-            )
             mask = np.round(255 * features.mask).astype(np.uint8)
-            yield features.points, mask, crop, places, sample.labels.keypoints[:, 2].astype(np.uint8)
+            yield features.points, mask, places, sample.labels.keypoints[:, 2].astype(np.uint8)
 
 
 def _found(networks: PoseNetworks, image: np.ndarray, sample: Sample, rng: np.random.Generator) -> Pose | None:

@@ -35,21 +35,19 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of spine.onnx and the checkpoint")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=SETTINGS.epochs)
-    parser.add_argument("--inputs", choices=("points", "points+mask", "crop"), default="points+mask")
-    parser.add_argument("--exact", action="store_true", help="take BlazePose's joints on real people for the rendered")
     options = parser.parse_args()
-    files, crop = sorted(options.samples.glob("*.npz")), options.inputs == "crop"
-    held = in_trunks(read_samples(files[::HELD_OUT], crop))
-    seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT], crop)
-    stated = {name: getattr(options, name) for name in ("seed", "epochs", "inputs", "exact")}
+    files = sorted(options.samples.glob("*.npz"))
+    held = in_trunks(read_samples(files[::HELD_OUT]))
+    seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT])
+    stated = {name: getattr(options, name) for name in ("seed", "epochs")}
     run = DescentRun(options.out, TrainingIdentity(stated, _digest(seen)), options.seed, say=partial(print, flush=True))
-    reader = SampleReader(seen, options.seed, SETTINGS.batch, options.exact)
+    reader = SampleReader(seen, options.seed, SETTINGS.batch)
     goal = Descent(
         reader.epoch, reader.count, losses, SETTINGS.model_copy(update={"epochs": options.epochs}),
         watch=lambda network: float(losses(network, held)[TOTAL_LOSS]), shown="people held out {:.3f}",
     )  # fmt: skip
-    network = TrunkNetwork(options.inputs)
-    network.load_state_dict(train_by_descent(lambda: begun(TrunkNetwork(options.inputs), seen), goal, run)[0])
+    network = TrunkNetwork()
+    network.load_state_dict(train_by_descent(lambda: begun(TrunkNetwork(), seen), goal, run)[0])
     made_honest(network, held)
     print(f"calibrated: {judged(network, held)}")
     path = options.out / "spine.onnx"

@@ -17,7 +17,7 @@ import numpy as np
 
 from simspine.anatomy.complete_spine import complete_centres
 from simspine.anatomy.shape_fit import OrientationPrior
-from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, ShapeModel, packaged_shape_model
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, packaged_shape_model
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, upright_axes
 from simspine.core.types import Markers, Origin
@@ -50,7 +50,7 @@ CONFIDENCE_SHARE_OF_JOINT = 0.1  # of an inferred point, relative to the least c
 LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
 
-def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel | None = None) -> Markers:
+def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
     """Centres of all vertebrae C1…L5 and S1, inferred from hips, shoulders and ears.
 
     These centres hold no information beyond that of the joints. Frames are independent of each other.
@@ -61,8 +61,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
         With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck follows from the trunk
         alone), m, any axes. Their covariance adds to the spreads.
     posture : str
-    model : ShapeModel, optional
-        Both as of `complete_spine`.
+        As of `complete_spine`.
 
     Returns
     -------
@@ -89,7 +88,7 @@ def spine_from_joints(joints: Markers, posture: str = "any", model: ShapeModel |
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
-        mean, cov = _with_joints(*(model or packaged_shape_model()).prior(posture))
+        mean, cov = _with_joints(*packaged_shape_model().prior(posture))
         hips, shoulders = hips[good], shoulders[good]
         head = _MidPoint.of(joints, "Ear")[good] if set(EAR_POINTS) <= set(joints.names) else None
         prior = _trunk_facing(hips, shoulders)

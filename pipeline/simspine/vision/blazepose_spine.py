@@ -141,9 +141,9 @@ class BlazePoseSpine(BlazePose):
     skeleton = "blazepose_spine46"
     estimated = SPINE_POINTS
 
-    def __init__(self, people: int = 4, threads: int = 2, weights: str | Path | None = None):
+    def __init__(self, people: int = 4, threads: int = 2):
         super().__init__(people, threads)
-        self._placer = SpinePlacer(weights)
+        self._placer = SpinePlacer()
 
     def points_of(self, pose: Pose) -> np.ndarray:
         spine = self._placer.place(pose)

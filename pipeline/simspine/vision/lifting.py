@@ -27,10 +27,9 @@ from simspine.vision.spinepose import open_session, run_session
 # A lifter from its ONNX file: image points of one camera → points in space, relative to the root.
 # The file contains its description (`LifterCard`, as JSON in the ONNX metadata under `CARD_KEY`). It has one input,
 # `image`, and one or two outputs, `xyz` and `sd`; the network itself standardises coordinates.
-# Written by `simspine.learning.onnx_files`.
 
 CARD_KEY, CARD_VERSION = "simspine_lifter", 1
-TRAIN_LIFTER_HINT = "`python -m tools.lifting_baselines` of the source code writes one (lifter.onnx)"
+TRAIN_LIFTER_HINT = "`python -m tools.lifter.package` of the source code writes one (lifter.onnx)"
 PACKAGED_LIFTER = Path(__file__).with_name("networks") / "lifter.onnx"  # described in networks/README.md
 USUAL_FOV_DEG = 60.0  # along the longer side: between phones' main cameras (65 to 70) and H3.6M's (47)
 
@@ -41,7 +40,7 @@ class LifterCard(Section):
     version: int = CARD_VERSION
     """Version of this description."""
     method: str
-    """Method of the training's options, such as simple."""
+    """Method of the training, such as centred."""
     points: tuple[str, ...] = Field(min_length=2)
     """SIMSPINE's names of input and output points, in order; the first is the root."""
     seen: tuple[str, ...] = Field(min_length=1)
@@ -94,7 +93,7 @@ class Lifter:
         if not self.path.is_file():
             raise InputError(f"{path}: {missing_file(path)}; a lifter is wanted. {TRAIN_LIFTER_HINT}.")
         if self.path.suffix.lower() == ".pt":
-            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}, next to checkpoint.pt.")
+            raise InputError(f"{path}: a lifter is an ONNX file; {TRAIN_LIFTER_HINT}.")
         self._session = open_session(packaged_file(self.path) if self.path == PACKAGED_LIFTER else self.path)
         self.sha256 = sha256_of_file(self.path)
         self._is_spinepose = CARD_KEY not in self._session.get_modelmeta().custom_metadata_map and [
