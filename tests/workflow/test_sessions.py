@@ -417,7 +417,11 @@ def refusal(folder, *more) -> str:
         (["Walk.x2d", "Walk.xcp"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
         (["Walk.qtm"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
         (["Config.toml", "calibration/Calib.toml"], "Pose2Sim", "neither 2D points nor videos"),
-        (["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"], "DeepLabCut or SLEAP", "a trial with `keypoints`"),
+        (
+            ["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"],
+            "DeepLabCut or SLEAP",
+            "init cam1.csv cam2.csv --calibration FILE --rate 60",
+        ),
         (["walk_DLC_3D.csv"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
         (["cam1.analysis.h5"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
     ],
