@@ -216,6 +216,17 @@ def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, monkeypat
     assert "1 of 3 steps" in written
 
 
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_quiet_run_says_why_a_job_failed(tmp_path, capfd, quiet):
+    """A run that is not quiet has printed it before."""
+    says = "import sys; print('error: the pelvis is too small. Is it m?'); sys.stderr.write('Error in rule scale:\\n')"
+    with open(tmp_path / "run.log", "w") as log:
+        failed = launch._follow_output([sys.executable, "-c", says], log, (), quiet)[1]
+    cause = ": the pelvis is too small. Is it m?" if quiet else ""
+    assert launch._failure_error(failed, tmp_path / "run.log") == f"job scale failed{cause}"
+    assert ("the pelvis" in capfd.readouterr().out) is not quiet
+
+
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):
     """As where the configuration was changed while it was at work: Snakemake ends with 0 here, and nothing was done."""
     copied.change(ik={"weights": {"LKnee": 0.5}})
