@@ -210,6 +210,7 @@ def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, monkeypat
         assert launch._follow_output([sys.executable, "-c", says], log, (), quiet) == (0, [])
     written = (tmp_path / "run.log").read_text()
     shown = capfd.readouterr().out
+    assert shown.startswith("steps: begun\n") is not quiet  # before Snakemake has loaded
     assert ("S01 bow: ik done" in shown) is not quiet
     assert ("steps: 2 of 3, about 0 s left" in shown) is not quiet  # a log has lines in place of the bar
     assert ("S01 bow: ik done" in written) is quiet

@@ -232,7 +232,7 @@ class Context:
 @contextmanager
 def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A callable (done, total) that shows the progress of the work and the time left: on a terminal a bar, elsewhere a
-    line every `PROGRESS_LINE_INTERVAL_S` seconds; nothing if `quiet`."""
+    line at once and every `PROGRESS_LINE_INTERVAL_S` seconds; nothing if `quiet`."""
     if quiet:
         yield lambda done, total: None
         return
@@ -243,11 +243,12 @@ def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as bar:
-        task = bar.add_task(printable(text), total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+        task = bar.add_task(printable(text), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _progress_lines(text: str) -> Callable[[int, int], None]:
+    print(f"{text}: begun", flush=True)
     start = last = time.monotonic()
     first = 0
 
