@@ -327,7 +327,7 @@ def _open_capture(path: Path):
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
 _POINT_ENDINGS = ("_json", ".analysis.h5", *TABLE_ENDINGS)
-_NETWORK_OF_DEEPLABCUT = "DLC_"  # begins what it adds to the name of a video
+_DEEPLABCUTS_NETWORK = re.compile("(?<=.)DLC_.*")  # is added to the name of a video
 # In order of preference: Pose2Sim converts the other formats to the first.
 CALIBRATION_ENDINGS = (".toml", ".qca.txt", ".xcp")
 CODING_BLOCK_PX = 16  # video is coded in squares of this size; the padding of the last ones is at the right and bottom
@@ -454,7 +454,7 @@ def view_name(view: Video | Path | str) -> str:
     """Name of a video, or of 2D points without what Pose2Sim, DeepLabCut or SLEAP adds to the video's name."""
     if isinstance(view, Video):
         return view.name
-    name = Path(view).name.split(_NETWORK_OF_DEEPLABCUT)[0]
+    name = _DEEPLABCUTS_NETWORK.sub("", Path(view).name)
     ending = next((ending for ending in (*VIDEO_ENDINGS, *_POINT_ENDINGS) if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
