@@ -171,6 +171,18 @@ def test_implausible_factor_names_segment_and_numbers(release):
     assert found.by_segment["shank"] == pytest.approx(1.6)
 
 
+@pytest.mark.parametrize(("stature", "pelvis", "passes"), [(0.8, 0.65, True), (0.8, 0.52, False), (1.0, 0.65, False)])
+def test_a_childs_segments_may_be_smaller(release, recwarn, stature, pelvis, passes):
+    """A pelvis of 0.65 is a child's of 1.4 m, and no adult's."""
+    markers = standing(scale_body(release, factors_of(dict.fromkeys(KNOWN, stature) | {"pelvis": pelvis})))
+    if passes:
+        assert measure_factors(release, markers).by_segment["pelvis"] == pytest.approx(pelvis)
+        assert any("the points make the person 1." in str(warning.message) for warning in recwarn)
+    else:
+        with pytest.raises(InputError, match=f"'pelvis' would be scaled by {pelvis:.3f}, outside 0.[56]"):
+            measure_factors(release, markers)
+
+
 @pytest.mark.parametrize("unit", [1e3, 1e-3])
 def test_wrong_unit_is_an_error(release, known, unit):
     markers = standing(known)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from simspine.quality.assess import check_camera_images, check_least_errors, which_camera_remains_open
+from simspine.quality.assess import REFINE_HINT, check_camera_images, check_least_errors, which_camera_remains_open
 from simspine.quality.findings import Severity
 from simspine.vision.camera_check import IMAGE_ERROR_QUANTITIES, CameraCheck, MixUp
 
@@ -40,6 +40,16 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     assert (found.code, found.where, found.severity) == (code, "cam02", Severity.WARNING)
     assert words in found.message
     assert not which_camera_remains_open(found)
+
+
+@pytest.mark.parametrize("late", [0.4, -0.6])  # frames; the limit is 0.5
+def test_what_a_delay_may_cause_is_said_beside_a_shift_and_a_turn(late):
+    """A person who moves lies elsewhere in the images of a camera that starts late."""
+    found = list(check_camera_images([*JUDGES, compared(shift_x_px=-6.0, roll=-0.015, late=late)], []))
+    is_late = abs(late) > 0.5
+    assert [one.code for one in found] == ["camera_shift", "camera_roll", *["camera_late"] * is_late]
+    assert ["`delays: find`), and check again." in one.message for one in found[:2]] == [is_late] * 2
+    assert {one.suggestion for one in found[:2]} == {REFINE_HINT}
 
 
 @pytest.mark.parametrize(

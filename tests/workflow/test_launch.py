@@ -210,10 +210,22 @@ def test_a_quiet_run_prints_nothing_and_loses_nothing(tmp_path, capfd, monkeypat
         assert launch._follow_output([sys.executable, "-c", says], log, (), quiet) == (0, [])
     written = (tmp_path / "run.log").read_text()
     shown = capfd.readouterr().out
+    assert shown.startswith("steps: begun\n") is not quiet  # before Snakemake has loaded
     assert ("S01 bow: ik done" in shown) is not quiet
     assert ("steps: 2 of 3, about 0 s left" in shown) is not quiet  # a log has lines in place of the bar
     assert ("S01 bow: ik done" in written) is quiet
     assert "1 of 3 steps" in written
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_quiet_run_says_why_a_job_failed(tmp_path, capfd, quiet):
+    """A run that is not quiet has printed it before."""
+    says = "import sys; print('error: the pelvis is too small. Is it m?'); sys.stderr.write('Error in rule scale:\\n')"
+    with open(tmp_path / "run.log", "w") as log:
+        failed = launch._follow_output([sys.executable, "-c", says], log, (), quiet)[1]
+    cause = ": the pelvis is too small. Is it m?" if quiet else ""
+    assert launch._failure_error(failed, tmp_path / "run.log") == f"job scale failed{cause}"
+    assert ("the pelvis" in capfd.readouterr().out) is not quiet
 
 
 def test_a_run_that_leaves_something_stale_fails(copied, monkeypatch, capfd):

@@ -172,7 +172,9 @@ def test_videos_need_a_calibration(tmp_path):
     assert "--calibration" in done.stderr
     (tmp_path / "walk.csv").write_text("Trajectories\n100\n")  # as Vicon exports them
     done = call("init", tmp_path / "walk.csv", "--out", tmp_path / "x.yaml")
-    assert "walk.csv: videos need a calibration (--calibration); markers, a .trc or .c3d file" in done.stderr
+    assert (
+        "walk.csv: videos and 2D points need a calibration (--calibration); markers, a .trc or .c3d file" in done.stderr
+    )
 
 
 @pytest.mark.parametrize(

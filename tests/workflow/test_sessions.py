@@ -424,7 +424,11 @@ def refusal(folder, *more) -> str:
         (["Walk.x2d", "Walk.xcp"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
         (["Walk.qtm"], "Vicon, Qualisys or Theia", "Export the trials as C3D"),
         (["Config.toml", "calibration/Calib.toml"], "Pose2Sim", "neither 2D points nor videos"),
-        (["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"], "DeepLabCut or SLEAP", "a trial with `keypoints`"),
+        (
+            ["videos/cam1DLC_resnet50_walkshuffle1_1000.csv"],
+            "DeepLabCut or SLEAP",
+            "init cam1.csv cam2.csv --calibration FILE --rate 60",
+        ),
         (["walk_DLC_3D.csv"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
         (["cam1.analysis.h5"], "DeepLabCut or SLEAP", "only its 2D tables are read"),
     ],
@@ -664,14 +668,14 @@ def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(t
 
 
 def test_the_spine_of_a_child(tmp_path):
-    """The advice can be followed: a person of 1.1 m, 0.62 of the model."""
-    centres = write_opencap(tmp_path, lambda labels, xyz: 0.62 * xyz)
+    """The advice can be followed: a person of 0.8 m, 0.45 of the model."""
+    centres = write_opencap(tmp_path, lambda labels, xyz: 0.45 * xyz)
     said = refusal(tmp_path)
     assert "--min-factor 0.5" in said
     assert "error: walk: segment" in said
     assert not list(tmp_path.rglob("*_spine*"))
     add(tmp_path, "--min-factor", "0.5")
-    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.62 * centres.xyz))
+    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.45 * centres.xyz))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """`simspine init` and `simspine doctor`."""
 
+import shutil
 import sys
 import tomllib
 from importlib.metadata import version
@@ -8,13 +9,21 @@ from types import ModuleType
 
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 from command_line import call, succeeded
 from restamped import restamp, time_scale
 from small_videos import HEIGHT, WIDTH, drop_camera, write_frames, write_video
 
+from simspine.core.errors import InputError
+from simspine.core.types import Keypoints
+from simspine.io.calibration import write_calibration
+from simspine.io.hdf5 import read_store
 from simspine.workflow import detect_stage
 from simspine.workflow.config import read_config
+from simspine.workflow.config_recordings import Trial
+from simspine.workflow.inputs import CaptureSource
+from simspine.workflow.jobs import run_stage
 from simspine.workflow.setup import OPENCV_REQUIREMENT
 
 
@@ -149,7 +158,7 @@ def test_init_without_files_explains_itself():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("clips", "clips: a folder, where a file is wanted"),
+        ("clips", "clips holds no videos; expected one per camera"),
         ("clips/*.mp4", "clips/*.mp4 does not exist"),  # as a shell hands it on where nothing fits
     ],
 )
@@ -160,6 +169,83 @@ def test_init_of_an_empty_folder_says_that_no_video_is_there(tmp_path, monkeypat
     assert done.exit_code == 2
     assert said in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["clips"]
+
+
+def _table_of_deeplabcut(path: Path, keypoints: Keypoints, view: int) -> Path:
+    rows = np.concatenate([keypoints.xy[:, view], keypoints.confidence[:, view, :, None]], -1)
+    levels = [["DLC"], keypoints.names, ["x", "y", "likelihood"]]
+    head = pd.MultiIndex.from_product(levels, names=["scorer", "bodyparts", "coords"])
+    pd.DataFrame(rows.reshape(len(rows), -1), columns=head).to_csv(path)
+    return path
+
+
+def _named(folder: Path, keypoints: Keypoints, kind: str) -> list[Path]:
+    """2D points of the cameras 4, 1 and 2, by folders or tables; the tables' names end in a number of the network."""
+    if kind == "folders":
+        return [folder / f"pose/bow/cam{k:02d}_json" for k in (4, 1, 2)]
+    tables = {k: folder / f"cam{k:02d}DLC_resnet50_walkMay3shuffle1_100000.csv" for k in (4, 1, 2)}
+    return [_table_of_deeplabcut(path, keypoints, k - 1) for k, path in tables.items()]
+
+
+@pytest.mark.parametrize("kind", ["folders", "tables"])
+def test_init_of_2d_points_finds_their_cameras_in_any_order(copied, truth, monkeypatch, kind):
+    monkeypatch.chdir(copied.folder)
+    files = _named(copied.folder, truth.keypoints, kind)
+    done = call("init", *files, "--calibration", "cameras.toml", "--rate", "30", "--trial", "bow", "--out", "mine.yaml")
+    assert done.exit_code == 0, done.output
+    for file in files:
+        assert f"{file}: camera {file.name[:5]}\n" in done.output
+    assert "16 frames at 30 Hz, 37 points, of spinetrack37\n" in done.output
+    config = read_config(Path("mine.yaml"))
+    assert config.cameras.refine == "auto"
+    run_stage("detect", config, None, None, force=False, quiet=True)
+    found = read_store(Path("results/mine/S01/keypoints/bow.h5"))
+    assert [camera.name for camera in found["cameras"]] == ["cam04", "cam01", "cam02"]
+    ankle, seen = found["keypoints"].names.index("RAnkle"), truth.keypoints.names.index("right_ankle")
+    expected = truth.keypoints.xy[:, [3, 0, 1], seen]
+    np.testing.assert_allclose(found["keypoints"].xy[:, :, ankle], expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "options", "said"),
+    [
+        (["cam01_json", "cam02_json"], ["--calibration", "cameras.toml"], "the frame rate of their videos (--rate 60)"),
+        (["cam01.csv"], ["--calibration", "cameras.toml", "--rate", "30"], "2D points need two views or more"),
+        (["cam01_json", "cam02_json"], ["--rate", "30"], "videos and 2D points need a calibration"),
+        (["cam01_json", "cam01.csv"], ["--calibration", "cameras.toml", "--rate", "30"], "is a table, others are"),
+        (["cam01_json", "left_json"], ["--calibration", "cameras.toml", "--rate", "30"], "left has none"),
+    ],
+)
+def test_init_of_2d_points_that_lack_something_says_what(copied, monkeypatch, given, options, said):
+    shutil.copy(copied.folder / "cameras.toml", copied.folder / "pose/bow")
+    monkeypatch.chdir(copied.folder / "pose/bow")
+    Path("cam01.csv").write_text("a,b\n1,2\n")
+    shutil.copytree("cam02_json", "left_json")
+    done = call("init", *given, *options)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert not Path("configs").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "cameras"),
+    [
+        (("view3", "view1"), ["camera_3", "camera_1"]),  # by their numbers
+        (("left", "right", "front"), ["camera_1", "camera_2", "camera_3"]),  # by the file's order
+        (("camera_2", "right", "front"), "only camera_2 of the keypoints camera_2, right, front are named after"),
+    ],
+)
+def test_cameras_of_keypoints_by_names_else_by_order(copied, truth, names, cameras):
+    path = copied.folder / "three.toml"
+    write_calibration(path, [c.with_(name=f"camera_{k}") for k, c in enumerate(truth.cameras[:3], 1)])
+    folders = tuple(copied.folder / f"{name}_json" for name in names)
+    trial = Trial(keypoints=list(map(str, folders)), calibration=str(path), rate=30)
+    source = CaptureSource(trial, path, keypoints=folders)
+    if isinstance(cameras, str):
+        with pytest.raises(InputError, match=cameras):
+            source.cameras()
+    else:
+        assert [camera.name for camera in source.cameras()] == cameras
 
 
 def test_doctor_is_content_with_a_good_project(copied):

@@ -11,7 +11,7 @@ class ScalingOptions(Section):
     """Sizes of body segments, from distances between markers."""
 
     min_factor: float = Field(0.7, gt=0)
-    """Smallest plausible scale factor of a segment."""
+    """Smallest plausible scale factor of a segment; of a short person, times the stature's factor (0.7 or more)."""
     max_factor: float = Field(1.4, gt=0)
     """Largest plausible scale factor."""
     max_asymmetry: float = Field(0.08, gt=0)

@@ -129,9 +129,10 @@ def measure_factors(
     unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
     factors = tuple(_segment_factor(s, sizes[s.name], sides_by_segment[s.name], limits) for s in recipe.segments)
-    for factor in factors:
-        _check_segment_factor(factor, limits)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
+    small = min(1.0, max(limits.min_factor, stature / unscaled))  # a child's segments differ in proportion as well
+    for factor in factors:
+        _check_segment_factor(factor, limits.min_factor * small, limits.max_factor)
     doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""
     if doubt:
         warnings.warn(f"{doubt} Is the unit right, and with cameras the length of the board's squares?", stacklevel=2)
@@ -286,13 +287,12 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
     )
 
 
-def _check_segment_factor(factor: SegmentFactor, limits: ScalingOptions) -> None:
-    low, high = limits.min_factor, limits.max_factor
+def _check_segment_factor(factor: SegmentFactor, low: float, high: float) -> None:
     if low <= factor.factor <= high:
         return
     numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
     raise InputError(
-        f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:g}…{high:g}: "
+        f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:.2g}…{high:g}: "
         f"{numbers or factor.reason}. Are the points in metres, of one person, its sides never exchanged? "
         "If so, set scaling.min_factor or scaling.max_factor (in Python Options(scaling={'min_factor': 0.5}), for "
         "`simspine add-spine` --min-factor 0.5); body and priors are an adult's."

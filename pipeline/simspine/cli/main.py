@@ -391,20 +391,21 @@ def summary_command(config):
 
 @main.command("init")
 @click.argument("files", nargs=-1, required=True, type=FILE_PATH)
-@click.option("--calibration", type=FILE_PATH, help="Videos: calibration of the cameras.")
+@click.option("--calibration", type=FILE_PATH, help="Videos, 2D points: calibration.")
 @click.option("--marker-set", help="Marker files: their marker set.  [default: by the markers' names]")
 @click.option("--out", type=FILE_PATH, show_default="configs/NAME.yaml")
 @click.option("--name", default="mine", show_default=True, help="Name of the data set.")
 @click.option("--subject", default="S01", show_default=True)
-@click.option("--trial", help="Videos: name of the trial.  [default: trial]")
-@click.option("--rate", type=click.FloatRange(1, 10_000), help="Sessions: frames per second, if no file has it.")
+@click.option("--trial", help="Videos, 2D points: name of the trial.  [default: trial]")
+@click.option("--rate", type=click.FloatRange(1, 10_000), help="2D points, or a session without it: frames/s.")
 @click.option("--height", type=float, help="Height of the person, m.")
 @click.option("--mass", type=float, help="Mass of the person, kg.")
 def init_command(files, calibration, marker_set, out, name, subject, trial, rate, height, mass):
     """Write a configuration for your own FILES after checking that they fit together.
 
-    FILES: synchronised videos of one trial, one per camera; marker files (.c3d, .trc), each a trial; or the folder of a
-    session of another program (`simspine add-spine --help` lists them).
+    FILES: synchronised videos of one trial, one per camera, or their folder; the trial's 2D points, one folder of JSON
+    files or table (.csv of DeepLabCut, .h5 of SLEAP) per camera; marker files (.c3d, .trc), each a trial; or the folder
+    of a session of another program (`simspine add-spine --help` lists them).
     """
     from simspine.workflow.setup import GivenFiles, write_new_config
 

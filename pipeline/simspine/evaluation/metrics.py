@@ -192,9 +192,6 @@ def pck_auc(found: np.ndarray, labels: np.ndarray, size: np.ndarray, thresholds:
     return float(shares[:, known].mean()) if known.any() else float("nan")
 
 
-# Average precision and recall over OKS, by pycocotools, which defines them (extra `benchmark`).
-
-
 # In pycocotools' order.
 PRECISION_FIGURES = tuple(f"{kind}{case}" for kind in ("AP", "AR") for case in ("", ".5", ".75", "(M)", "(L)"))
 MISSING_POINT_PX = -1e6  # px, coordinates written for a point that was not found

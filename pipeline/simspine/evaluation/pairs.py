@@ -196,8 +196,6 @@ def column_errors(
     return {name: [point_errors(pair, names, measure) for pair in pairs] for name, names in columns.items()}
 
 
-# Rows of every table of distances: each action, two kinds of mean, and how well the mean is known.
-
 MEAN_OVER_FRAMES, MEAN_OVER_ACTIONS = "mean over frames", "mean over actions"
 INTERVAL_ROW = "95 % by subject"
 

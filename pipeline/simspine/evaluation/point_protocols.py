@@ -112,9 +112,6 @@ def _action_table(pairs: Mapping[str, Sequence[PointPair]], notes: tuple[str, ..
     return noted_table("lifting_actions", columns, rows, notes, root=ROOT_POINT)
 
 
-# Points in the world from several views, by the SIMSPINE paper's protocol: distances in mm by region and action.
-
-
 def evaluate_multiview(
     predictions: Mapping[str, Sequence[PointSequence]], truth: Sequence[PointSequence]
 ) -> tuple[EvaluationTable, ...]:

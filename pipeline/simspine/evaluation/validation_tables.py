@@ -62,9 +62,6 @@ def _drives_others(records: Sequence[TrialRecord], name: str, plane: int) -> boo
     )
 
 
-# LLA and TKA by action and by subject, laid out as the paper's Table B2, with the paper's own values.
-
-
 _FIGURE_COLUMNS = ("mean_deg", "sd_deg", "uncertainty_deg", "share")
 
 
@@ -143,9 +140,6 @@ def _mean_of(group: str, lines: pd.DataFrame) -> dict[str, Any]:
         decided = observability_word(means[-1], Observability.FORCED in words, estimated=estimated)
         row |= _quantity_columns(quantity, means, decided)
     return row
-
-
-# Range of motion: of the lumbar levels about three axes, and of the neck by action.
 
 
 # Of a person's kept frames, so that outliers (1 % at either end) do not widen the range.

@@ -14,6 +14,7 @@ from simspine.core.errors import InputError, as_file_systems_compare, file_versi
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
+from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.mp4 import capture_rate, fault_of_header, frame_times, packet_stamps
 from simspine.io.text_tables import warn_assumed
 
@@ -325,6 +326,8 @@ def _open_capture(path: Path):
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
+_POINT_ENDINGS = ("_json", ".analysis.h5", *TABLE_ENDINGS)
+_DEEPLABCUTS_NETWORK = re.compile("(?<=.)DLC_.*")  # is added to the name of a video
 # In order of preference: Pose2Sim converts the other formats to the first.
 CALIBRATION_ENDINGS = (".toml", ".qca.txt", ".xcp")
 CODING_BLOCK_PX = 16  # video is coded in squares of this size; the padding of the last ones is at the right and bottom
@@ -389,8 +392,8 @@ def match_cameras_to_views(views: Sequence[Video | Path | str], cameras: Sequenc
     matches no camera or two views match the same. Image sizes of videos are checked, too (`check_sizes`); small
     differences are issued as warnings.
     """
-    names = [_view_name(view) for view in views]
-    chosen = [_matching_camera(name, cameras) for name in names]
+    names = [view_name(view) for view in views]
+    chosen = [matching_camera(name, cameras) for name in names]
     faults = [f"{name} has none" for name, camera in zip(names, chosen, strict=True) if camera is None]
     matched = [camera for camera in chosen if camera is not None]
     taken: dict[str, str] = {}
@@ -447,14 +450,13 @@ def files_with_endings(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]
     return tuple(sorted(p for p in files if p.name.lower().endswith(tuple(endings))))
 
 
-def _view_name(view: Video | Path | str) -> str:
+def view_name(view: Video | Path | str) -> str:
+    """Name of a video, or of 2D points without what Pose2Sim, DeepLabCut or SLEAP adds to the video's name."""
     if isinstance(view, Video):
         return view.name
-    name = Path(view).name
-    for ending in VIDEO_ENDINGS:
-        if name.lower().endswith(ending):
-            return name[: -len(ending)]
-    return name.removesuffix("_json")  # folders of Pose2Sim's detections
+    name = _DEEPLABCUTS_NETWORK.sub("", Path(view).name)
+    ending = next((ending for ending in (*VIDEO_ENDINGS, *_POINT_ENDINGS) if name.lower().endswith(ending)), "")
+    return name[: len(name) - len(ending)]
 
 
 def _last_number(name: str) -> int | None:
@@ -462,7 +464,8 @@ def _last_number(name: str) -> int | None:
     return int(numbers[-1]) if numbers else None
 
 
-def _matching_camera(view: str, cameras: Sequence[Camera]) -> Camera | None:
+def matching_camera(view: str, cameras: Sequence[Camera]) -> Camera | None:
+    """The camera of a view's name, as of `match_cameras_to_views`; None where there is none, or are several."""
     names = [view := as_file_systems_compare(view), *view.split(".")[1:]]
     matches = [camera for camera in cameras if as_file_systems_compare(camera.name) in names]
     if not matches:

@@ -47,6 +47,7 @@ TOLERATED_CAMERA_ERRORS = {  # calibration errors that are no fault, an argument
 CAMERA_UNJUDGED_CODE = "camera_unjudged"  # code of the finding that cameras, or the one it names, could not be compared
 REFINE_HINT = "`cameras.refine: auto` corrects it as far as the recording shows; better, calibrate again."
 WHICH_CAMERA_OPEN_HINT = "Which of the cameras is off remains open: several that judge disagree with one another."
+DELAY_FIRST_HINT = "Its delay may look like this: correct it first (`delays: find`), and check again."
 CAMERA_LATE_CODE = "camera_late"
 COARSE_RATIO = 3.0  # of the least error noticed to the tolerated one; in simulated recordings usually up to 2.7
 
@@ -62,6 +63,8 @@ def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -
         for finding in findings:
             if finding.code != CAMERA_LATE_CODE and camera in judges and disagreeing > 1:
                 finding = replace(finding, message=f"{finding.message} {WHICH_CAMERA_OPEN_HINT}")
+            if finding.suggestion == REFINE_HINT and findings[-1].code == CAMERA_LATE_CODE:
+                finding = replace(finding, message=f"{finding.message} {DELAY_FIRST_HINT}")
             yield finding
 
 

@@ -162,9 +162,6 @@ def package_versions() -> Mapping[str, str]:
     return versions
 
 
-# A row for each frame (pandas), and arrays with named axes (xarray).
-
-
 CURVATURE_FIGURES = tuple(f"{name}{kind}" for name in ("lla", "tka") for kind in ("", "_sd", "_change_sd"))
 TABLE_START = b"frame,time_s,status,"  # of a CSV file of `frame_table`
 TABLE_DECIMALS = 6  # of a CSV: 1 nm, 1 µs, a millionth of a degree

@@ -353,10 +353,10 @@ def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progr
     delays = Delays(source.delays, source.drift) if isinstance(source, Delayed) else None
     if isinstance(plain, Keypoints):
         return TrialSource(cameras, keypoints=plain, delays=delays)
-    return TrialSource(cameras, videos=_video_files(plain), delays=delays, progress=progress)
+    return TrialSource(cameras, videos=video_files(plain), delays=delays, progress=progress)
 
 
-def _video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
+def video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
     """The video files named, or those in a folder."""
     if not isinstance(source, str | PathLike):
         return tuple(Path(item) for item in source)

@@ -142,9 +142,6 @@ def _verdict_after_filling(judged: Verdict, rejected: np.ndarray, short: np.ndar
     return sum_up_findings(judged.frames, (*judged.findings, finding))
 
 
-# The stages scale, ik and vertebrae: from the markers of all trials to the person's body, its motion, the spine.
-
-
 MIN_HELD_FRAMES, MIN_HELD_S = 10, 0.2  # s; shorter stays may be the rounding of slow movement
 MARKER_SET_CODE, UNKNOWN_MARKERS_CODE, PELVIS_UNSEEN_CODE = "marker_set", "unknown_markers", "pelvis_unseen"
 
@@ -337,8 +334,6 @@ def read_vertebrae(
 
 VERTEBRAE = Stage("vertebrae", read_vertebrae, gives=("spine",))
 
-
-# The stage quality: which frames of a solved trial can be trusted; the others are filled in on request.
 
 OF_TRIAL = tuple(field.name for field in fields(SolvedTrial) if field.name != "verdict")
 

@@ -321,9 +321,6 @@ def _linearise_point(R, t, normal, lens, weight, huber: float, limit: float, n: 
     return a00, a01, a02, a11, a12, a22, g0, g1, g2
 
 
-# Pixel noise, estimated from the residuals of the views.
-
-
 MIN_PIXEL_NOISE_PX = 12**-0.5  # px; rounding to whole pixels alone has this standard deviation
 _MIN_FRAMES_PER_POINT = 10  # frames that a point needs for its own estimate
 _CLEAN_SHARE = 0.99  # share of clean observations whose variance is not inflated

@@ -23,9 +23,6 @@ from simspine.io.guarded import MAX_NETWORK_SIDE_PX, read_guarded
 from simspine.io.video import describe_foreign_file
 from simspine.vision.detector import Detector, extent_boxes
 
-# ONNX networks: opened on the device requested, with clear errors.
-
-
 _OWN_NETWORKS = Path(__file__).resolve().with_name("networks")  # all others are tried first: their work may not end
 _PROVIDER_OF_DEVICE = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 

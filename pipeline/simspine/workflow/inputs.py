@@ -15,7 +15,7 @@ from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import json_or_empty, warn_assumed
-from simspine.io.video import demo_folder, find_project
+from simspine.io.video import demo_folder, find_project, matching_camera, view_name
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
@@ -53,26 +53,22 @@ class CaptureSource:
         return (*calibration, *filter(None, (self.stored,)), *self.videos, *self.keypoints)
 
     def cameras(self) -> list[Camera]:
-        """The cameras as calibrated: those whose names the folders of keypoints have, else all in the file's order.
+        """The cameras as calibrated: those that the names of the keypoints tell, else all in the file's order.
 
-        `InputError` where a folder has the name of a camera that stands elsewhere in that order.
+        `InputError` where some keypoints have the name of a camera, and others do not.
         """
         if self.calibration is None:
             raise InputError(f"{self.mocap[0]} is a file of markers, seen by no camera; name videos, or keypoints.")
         of_person = self.calibration.suffix.lower() == ".json" and self.person in json_or_empty(self.calibration)
         cameras = read_calibration(self.calibration, self.person if of_person else None)
-        by_name = {camera.name.lower(): camera for camera in cameras}
-        names = [v.stem if v.suffix.lower() in TABLE_ENDINGS else v.name.removesuffix("_json") for v in self.keypoints]
-        named = [by_name.get(name.lower()) for name in names]
-        if known := [camera for camera in named if camera is not None]:
-            if len({camera.name for camera in known}) == len(names):
-                return known
-            places = list(zip(self.keypoints, named, cameras, strict=False))
-            if wrong := [f"{view} in that of {there.name}" for view, own, there in places if own not in (None, there)]:
-                text = f"keypoints named after one camera stand in the place of another in {self.calibration}"
-                raise InputError(f"{text}: {', '.join(wrong)}. Name all after their cameras, or none.")
-            others = [f"{view} of {there.name}" for view, own, there in places if own is None]
-            warn_assumed(f"keypoints without a camera's name go by the calibration's order: {', '.join(others)}.")
+        views = [view_name(view) for view in self.keypoints]
+        matched = [camera for view in views if (camera := matching_camera(view, cameras)) is not None]
+        if views and len({camera.name for camera in matched}) == len(views):
+            return matched
+        named = {camera.name.lower() for camera in cameras}.intersection(map(str.lower, views))
+        if named and len(views) <= len(cameras):
+            text = f"only {', '.join(sorted(named))} of the keypoints {', '.join(views)} are named after cameras"
+            raise InputError(f"{text} of {self.calibration}. Name all after their cameras, or none.")
         return cameras
 
     def motion_capture(self) -> Markers | None:
@@ -236,7 +232,7 @@ class Context:
 @contextmanager
 def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """A callable (done, total) that shows the progress of the work and the time left: on a terminal a bar, elsewhere a
-    line every `PROGRESS_LINE_INTERVAL_S` seconds; nothing if `quiet`."""
+    line at once and every `PROGRESS_LINE_INTERVAL_S` seconds; nothing if `quiet`."""
     if quiet:
         yield lambda done, total: None
         return
@@ -247,11 +243,12 @@ def progress_bar(text: str, quiet: bool) -> Iterator[Callable[[int, int], None]]
 
     columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns) as bar:
-        task = bar.add_task(printable(text), total=None, visible=False)
-        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
+        task = bar.add_task(printable(text), total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _progress_lines(text: str) -> Callable[[int, int], None]:
+    print(f"{text}: begun", flush=True)
     start = last = time.monotonic()
     first = 0
 

@@ -118,6 +118,8 @@ def _failure_error(failed: Sequence[str], log: Path) -> str:
     if failed:
         killed = f"exit status {128 + signal.SIGKILL}" in text
         why = ": ended by the system (SIGKILL), as it does where memory runs out" if killed else ""
+        causes = re.findall("^error: (.*?)[.]?$", text, re.MULTILINE)  # of a quiet run; another one has printed them
+        why = "".join(f": {cause}" for cause in causes[:1]) or why
         return f"job {', '.join(dict.fromkeys(failed))} failed{why}"
     lines = [line for line in text.splitlines() if line.strip()]
     return "\n".join(["the workflow failed", *lines[-LAST_LINES_SHOWN:]])

@@ -23,6 +23,7 @@ from simspine.estimation.options import BodyOptions
 from simspine.io.atomic import write_text
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.calibration import read_calibration
+from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import warn_assumed
 from simspine.io.trc import without_subject_name, write_trc
 from simspine.io.video import (
@@ -38,11 +39,12 @@ from simspine.io.video import (
 )
 from simspine.quality.findings import Severity
 from simspine.reconstruction.detection import Delays, given_timing
-from simspine.reconstruction.reconstruct import fit_trials
+from simspine.reconstruction.reconstruct import fit_trials, video_files
 from simspine.reconstruction.session_files import read_session
 from simspine.reconstruction.sessions import OtherSession, SessionTrial
 from simspine.reconstruction.stages import given_markers
 from simspine.synthesis.virtual_trial import virtual_rig
+from simspine.vision.detector import read_detections
 from simspine.vision.spinepose import check_weights
 from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import Config, check_config
@@ -131,9 +133,9 @@ OPTIONAL_MODULES = {"spinepose": "optional, non-commercial", "torch": "optional,
 
 @dataclass(frozen=True)
 class GivenFiles:
-    """Files for a new configuration: videos of one trial, marker files, or the folder of a session.
+    """Files for a new configuration: videos or 2D points of one trial, marker files, or the folder of a session.
 
-    calibration, trial: calibration file and trial's name of videos. rate: frames/s of a session without it.
+    calibration, trial: of videos and 2D points. rate: frames/s of 2D points, or of a session whose files lack it.
     """
 
     files: Sequence[Path]
@@ -144,11 +146,11 @@ class GivenFiles:
     def __post_init__(self):
         if missing := [str(file) for file in self.files if not file.exists()]:
             raise InputError(f"{', '.join(missing)} does not exist; name videos, marker files or a session's folder.")
-        videos = not (self.is_session or self.are_markers)
+        of_cameras = not (self.is_session or self.are_markers)
         for option, kind, has_effect in (
-            ("rate", "a session's folder", self.is_session),
-            ("trial", "videos", videos),
-            ("calibration", "videos", videos),
+            ("rate", "a session's folder or 2D points", self.is_session or self.are_points),
+            ("trial", "videos or 2D points", of_cameras),
+            ("calibration", "videos or 2D points", of_cameras),
         ):
             if getattr(self, option) is not None and not has_effect:
                 raise InputError(f"--{option} goes with {kind}; for {self.files[0]} it has no effect. Leave it out.")
@@ -160,6 +162,10 @@ class GivenFiles:
     @property
     def are_markers(self) -> bool:
         return all(file.suffix.lower() in MARKER_FILES for file in self.files)
+
+    @property
+    def are_points(self) -> bool:
+        return any(f.suffix.lower() in TABLE_ENDINGS or (f.is_dir() and len(self.files) > 1) for f in self.files)
 
 
 def write_new_config(
@@ -191,9 +197,10 @@ def write_new_config(
     elif given.are_markers:
         trials, said = _marker_trials(given.files, marker_set)
     elif given.calibration is None:
-        raise InputError(f"{given.files[0]}: videos need a calibration (--calibration); markers, a .trc or .c3d file.")
+        wanted = "videos and 2D points need a calibration (--calibration); markers, a .trc or .c3d file"
+        raise InputError(f"{given.files[0]}: {wanted}.")
     else:
-        trial, rate, said = _video_trial(given.files, given.calibration)
+        trial, rate, said = (_points_trial if given.are_points else _video_trial)(given, given.calibration)
         trials = {given.trial or "trial": trial}
     content: dict = {"name": name, "results": f"results/{name}"}
     content["subjects"] = subjects or {subject: {**(person or {}), "trials": trials}}
@@ -254,8 +261,21 @@ def _session_subjects(session: OtherSession, out: Path, subject: str) -> dict[st
     return subjects
 
 
-def _video_trial(videos: Sequence[Path], calibration: Path) -> tuple[dict, int | None, str]:
+def _points_trial(given: GivenFiles, calibration: Path) -> tuple[dict, None, str]:
+    """The trial of 2D points, None, and a note on the camera of each folder or table."""
+    if given.rate is None or len(given.files) < 2:
+        text = "2D points need two views or more, and the frame rate of their videos (--rate 60)"
+        raise InputError(f"{given.files[0]}: {text}; their files do not hold it.")
+    seen, skeleton = read_detections(given.files, given.rate)
+    cameras = match_cameras_to_views(given.files, read_calibration(calibration))
+    note = "".join(f"\n{file}: camera {camera.name}" for file, camera in zip(given.files, cameras, strict=True))
+    note += f"\n{len(seen.people)} frames at {given.rate:.4g} Hz, {len(seen.names)} points, of {skeleton.name}\n"
+    return {"keypoints": list(map(str, given.files)), "calibration": str(calibration), "rate": given.rate}, None, note
+
+
+def _video_trial(given: GivenFiles, calibration: Path) -> tuple[dict, int | None, str]:
     """The trial, frames/s at which to resample its videos, and a note on the camera of each video."""
+    videos = video_files(given.files[0]) if given.files[0].is_dir() else given.files
     opened = open_videos(videos)
     if len(videos) < 2:
         raise InputError(f"{len(videos)} video given; at least two cameras are needed to place a point in space.")
