@@ -81,7 +81,6 @@ class CameraOptions(Section):
 
     find_vertical: bool = True
     """Turn the world upright where neither the person nor the cameras stand along its z axis; the report says so."""
-
     refine: bool | Literal["auto"] = False
     """Refine the calibration by the person's keypoints, and report the changes; `auto`: only if a camera disagrees."""
 
