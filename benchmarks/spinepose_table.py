@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--model", default="medium", help="a size of SpinePose, v1/ or v2/ before it; an ONNX file; blazepose_spine"
     )
-    parser.add_argument("--places", default="vertebral", help="where its points lie, as `body.markers` of a run")
+    parser.add_argument("--places", help="where its points lie, as `body.markers` of a run; SpinePose's: vertebral")
     parser.add_argument("--videos", nargs="+", type=Path, help="synchronised videos, in the calibration's order")
     parser.add_argument("--calibration", type=Path)
     chosen = parser.parse_args()
@@ -51,7 +51,8 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for row in table_rows(person.select(list(SPINE)), cameras):
         print(row)
-    print(f"\n{body_lines(person, limbs, cameras, chosen.places)}")
+    places = chosen.places or {"blazepose_spine": "blazepose-spine"}.get(options.detector, "vertebral")
+    print(f"\n{body_lines(person, limbs, cameras, places)}")
 
 
 def table_rows(spine: Keypoints, cameras: Sequence[Camera]) -> list[str]:
@@ -77,7 +78,7 @@ def body_lines(person: Keypoints, limbs: Keypoints, cameras: Sequence[Camera], p
     """The biomechanical validation. limbs: BlazePose's points of the same images."""
     candidate = reconstruct(person, cameras, marker_set=places).result
     reference = reconstruct(limbs, cameras, marker_set="blazepose").result
-    return body_validation_text(validate_against_body(candidate, reference, ("SpinePose", "BlazePose")))
+    return body_validation_text(validate_against_body(candidate, reference))
 
 
 def median_text(off: np.ndarray) -> str:
