@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
 from simspine.workflow.config import Config, check_config, json_digest, read_config
+from simspine.workflow.reporting import _detector
 
 FULL = {
     "name": "study",
@@ -187,6 +188,19 @@ def test_a_misspelt_value_is_refused_with_the_nearest_one(tmp_path, path, value,
 )
 def test_a_model_of_another_detector_is_refused(tmp_path, detection, words):
     assert words in refusal(tmp_path, FULL | {"detection": detection})
+
+
+def test_a_network_file_needs_no_detector(tmp_path):
+    """The page then names the file, and no licence of a program that it is not of."""
+    file = tmp_path / "hrnet.onnx"
+    file.touch()
+    config = check_config(FULL | {"detection": {"model": str(file)}})
+    assert config.detection.detector == "spinepose"
+    subject, trial = next((name, trial) for name in config.subjects for trial in config.filmed_trials(name))
+    assert _detector(config, subject, trial) == f"network {file}"
+    assert _detector(check_config(FULL), subject, trial) == "spinepose medium"
+    said = refusal(tmp_path, FULL | {"detection": {"detector": "blazepose", "model": str(file)}})
+    assert "unknown model of blazepose" in said
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,7 @@ def filmed(tmp_path_factory):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_one_option_chooses_the_network(kind, filmed, tmp_path):
     cameras, videos = filmed
-    options = DetectionOptions(detector="spinepose", model=str(NETWORKS[kind](tmp_path / f"{kind}.onnx")), people=1)
+    options = DetectionOptions(model=str(NETWORKS[kind](tmp_path / f"{kind}.onnx")), people=1)
     seen = detect_in_videos(videos, options)
     skeleton = skeleton_of_size(len(seen.names))
     points, _ = locate_points(follow_person(seen, cameras, seen.skeleton, options), cameras, TriangulationOptions())

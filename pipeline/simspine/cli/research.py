@@ -271,7 +271,7 @@ def benchmark_angles_command(predictions, truth, subjects, json_path):
 def benchmark_2d_command(predictions, truth, json_path):
     """Points in images: AP and AR over OKS, AUC of PCK.
 
-    Predictions are COCO results (a list) or annotations, with 37 points, or 35 without the latissimus.
+    Predictions are COCO results (a list) or annotations, with 37 points, 35 without the latissimus, 26 (Halpe) or 17.
     """
     from simspine.evaluation.point_protocols import evaluate_images, read_found_people, read_labelled_people
     from simspine.io.coco import annotation_file

@@ -120,7 +120,6 @@ def bootstrap_mean(
     values: Sequence[float] | np.ndarray,
     clusters: Sequence[Hashable],
     weights: Sequence[float] | np.ndarray | None = None,
-    draws: int = BOOTSTRAP_DRAWS,
 ) -> tuple[float, float]:
     """95 % percentile interval of the mean of `values` (n,), clusters drawn with replacement; NaN left out.
 
@@ -141,7 +140,7 @@ def bootstrap_mean(
     sums, counts = sums[counts > 0], counts[counts > 0]
     if len(counts) < 2:
         return float("nan"), float("nan")
-    chosen = np.random.default_rng(0).integers(len(counts), size=(draws, len(counts)))
+    chosen = np.random.default_rng(0).integers(len(counts), size=(BOOTSTRAP_DRAWS, len(counts)))
     low, high = np.quantile(sums[chosen].sum(1) / counts[chosen].sum(1), BOOTSTRAP_QUANTILES)
     return float(low), float(high)
 

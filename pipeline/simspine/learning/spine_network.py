@@ -25,7 +25,7 @@ BINS_PER_PX = 2.0  # (RTMPose, SpinePose)
 SIMCC_SHARPNESS = 10.0  # factor of the logits, predicted and labelled (RTMPose, SpinePose)
 SIMCC_SIGMAS_BINS = (4.9, 5.66)  # along x and y of a crop of 192 × 256 px (RTMPose, SpinePose)
 _LOSS_CROPS = 256  # crops over which MMPose adds up its loss: a batch on one GPU (SpinePose's configurations, s to l)
-_TINY_PROBABILITY = 1e-12
+_TINY_BEND = 1e-12  # of a flat map: its parabola has no vertex, and its greatest bin stays
 
 
 class SimccMaps(NamedTuple):
@@ -33,9 +33,6 @@ class SimccMaps(NamedTuple):
 
     x: Tensor
     y: Tensor
-
-    def rows(self, points: "list[int] | slice") -> "SimccMaps":
-        return SimccMaps(self.x[:, points], self.y[:, points])
 
 
 def wanted_maps(xy: Tensor, size: tuple[int, int] = CROP_SIZE_PX) -> SimccMaps:
@@ -79,9 +76,7 @@ def _parabola_vertex(logits: Tensor) -> Tensor:
     middle = best.clamp(1, last - 1)
     left, top, right = (logits.gather(-1, (middle + step)[..., None])[..., 0] for step in (-1, 0, 1))
     bend = left - 2 * top + right
-    shift = torch.where(
-        bend < -_TINY_PROBABILITY, 0.5 * (left - right) / bend.clamp(max=-_TINY_PROBABILITY), torch.zeros_like(bend)
-    )
+    shift = 0.5 * (left - right) / bend.clamp(max=-_TINY_BEND)
     inner = (best > 0) & (best < last)
     return best.to(logits.dtype) + torch.where(inner, shift.clamp(-0.5, 0.5), torch.zeros_like(shift))
 
@@ -383,8 +378,8 @@ def all_losses(
         losses["spine"] = spine_loss(places[:, chain], wanted.weight[:, chain], settings)
     if wanted.teacher is not None:
         taught = list(wanted.taught)
-        ones = torch.ones_like(wanted.weight[:, taught])
-        losses["distill"] = position_loss(found.maps.rows(taught), wanted.teacher, ones)
+        seen, ones = (part[:, taught] for part in found.maps), torch.ones_like(wanted.weight[:, taught])
+        losses["distill"] = position_loss(SimccMaps(*seen), wanted.teacher, ones)
     # the places are constants in this loss
     losses["spread"] = gaussian_loss(places.detach(), found.spread, wanted.places, wanted.weight)
     return losses

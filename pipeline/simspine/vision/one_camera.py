@@ -332,8 +332,7 @@ def watch_camera(
 def options_of_model(model: str | PathLike, people: int) -> DetectionOptions:
     """Detection options for a model: a network of BlazePose, a detector's name, or a network of SpinePose's kind."""
     name = fspath(model)
-    if name in BLAZEPOSE_MODELS:
-        return DetectionOptions(model=name, people=people)
     if name in IMAGE_DETECTORS:
         return DetectionOptions.model_validate({"detector": name, "people": people})
-    return DetectionOptions(detector="spinepose", model=name, people=people)
+    detector = "blazepose" if name in BLAZEPOSE_MODELS else "spinepose"
+    return DetectionOptions(detector=detector, model=name, people=people)

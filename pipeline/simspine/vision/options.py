@@ -21,8 +21,8 @@ class DetectionOptions(Section):
     spinepose sees the spine but is for non-commercial use; import reads `keypoints`."""
     model: str | None = None
     """The detector's network. blazepose: heavy (default) or full (less exact, 3.5 times as fast). spinepose: model id
-    (small, medium (default), large, xlarge; v1/ or v2/ before it), or a path to an ONNX file of SimCC (RTMPose) or heat
-    maps (HRNet, ViTPose, Sapiens)."""
+    (small, medium (default), large, xlarge; v1/ or v2/ before it). The path of an ONNX file of SimCC (RTMPose) or heat
+    maps (HRNet, ViTPose, Sapiens) needs no detector."""
     device: Literal["cpu", "cuda"] = "cpu"
     """SpinePose: where the network runs. BlazePose runs on the processor only."""
     people: int = Field(4, ge=1, le=32)
@@ -36,6 +36,13 @@ class DetectionOptions(Section):
     stamps and takes each video's frames as evenly spaced."""
     infer_spine: bool = True
     """Infer spine points that the detector does not give, by a model of real spines. They are marked as inferred."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_file_names_the_detector(cls, given):
+        """An ONNX file alone is enough."""
+        alone = isinstance(given, dict) and str(given.get("model")).lower().endswith(".onnx")
+        return {"detector": "spinepose"} | given if alone else given
 
     @field_validator("person", mode="before")
     @classmethod
@@ -74,7 +81,6 @@ class CameraOptions(Section):
 
     find_vertical: bool = True
     """Turn the world upright where neither the person nor the cameras stand along its z axis; the report says so."""
-
     refine: bool | Literal["auto"] = False
     """Refine the calibration by the person's keypoints, and report the changes; `auto`: only if a camera disagrees."""
 

@@ -211,9 +211,10 @@ def _low_pass(config: Config) -> str:
 
 
 def _detector(config: Config, subject: str, trial: str) -> str:
-    """The detector and its network; 'import' where the trial's points are given as files."""
-    given = config.subjects[subject].trials[trial].keypoints
-    return "import" if given else f"{config.detection.detector} {config.detection.network}".rstrip()
+    """The detector and its network, or the file of one; 'import' where the trial's points are given as files."""
+    given, network = config.subjects[subject].trials[trial].keypoints, config.detection.network
+    kind = "network" if network.lower().endswith(".onnx") else config.detection.detector
+    return "import" if given else f"{kind} {network}".rstrip()
 
 
 def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | None:
