@@ -144,7 +144,8 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 
 @dataclass(frozen=True)
 class TrialSection:
-    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
+    """One trial's part of the page. recorded: who and what, in a sentence. rejected: (frames, reason) pairs as text.
+    player: its 3D view, packed.
 
     usable, moments: the results to use, and a picture of one. glance: the statements. figures: of the angles; fit:
     of cameras and markers. posture: the spine of a single frame. methods: text for a paper; references: the
@@ -165,6 +166,7 @@ class TrialSection:
     posture: tuple[Picture, ...] = ()
     methods: str = ""
     references: tuple[Statement, ...] = ()
+    recorded: str = ""
 
 
 @dataclass(frozen=True)

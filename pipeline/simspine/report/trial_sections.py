@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,19 +17,21 @@ from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
-from simspine.reconstruction.headline import detected_points
+from simspine.reconstruction.headline import SKIN_MARKER_GROUP, detected_points, spine_points_by_source
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import are_results, range_charts
 from simspine.report.page import UNIT_SIGNS, number_text
-from simspine.report.scene import Curve, Scene
+from simspine.report.scene import Curve, Scene, colour_kinds
 from simspine.report.summary import ESTIMATED_VERDICTS
 
 _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 MOST_USABLE = 5  # ranges at the top of the page
+SEEN_SHARE = 0.5  # of the frames, from which a point counts as a source
+MOST_NAMED = 4  # points of a source; more are counted
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -39,7 +42,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     bones, segments = bones_and_joints(trial.body.osim)
     posture = (*trial.curvature_figures, *trial.clinical_figures)
     still = tables.held_still(posture)
-    figures = (*most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected))), *posture)
+    figures = (*most_moved((*region_figures(trial), *room_figures(trial))), *posture)
     left_out = () if still else tables.STANDING_ALIGNMENT
     drawn = [figure for figure in figures if figure.is_decided and figure.name not in left_out]
     return Scene(
@@ -66,8 +69,7 @@ def chain_of_body(spine: Markers) -> Markers:
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
     """Curves of regions, lordosis, kyphosis and clinical parameters; none for a single frame."""
-    clinical, sd = spine.clinical, spine.angles_sd
-    turned = from_first_frame(spine)
+    clinical, (turned, sd) = spine.clinical, from_first_frame(spine)
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
@@ -79,13 +81,20 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], s
     return angle_curves(angles, figures, still) if spine.frames > 1 else ()
 
 
-def from_first_frame(spine: SpineKinematics) -> np.ndarray:
-    """The spine's angles; rotation of pelvis and thorax in the room counts from the first frame."""
-    angles = np.array(spine.angles)
+def from_first_frame(spine: SpineKinematics) -> tuple[np.ndarray, np.ndarray | None]:
+    """The spine's angles and their deviations; rotation of pelvis and thorax in the room counts from the first frame.
+
+    Its deviation is that of a difference of two frames with independent errors, so the first has none.
+    """
+    angles, sd = np.array(spine.angles), None if spine.angles_sd is None else np.array(spine.angles_sd)
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        heading = angles[:, spine.levels.index(segment), 2]
-        heading -= heading[np.isfinite(heading)][:1].sum()
-    return angles
+        place = spine.levels.index(segment)
+        first = np.flatnonzero(np.isfinite(angles[:, place, 2]))[:1]
+        angles[:, place, 2] -= angles[first, place, 2].sum()
+        if sd is not None:
+            sd[:, place, 2] = np.hypot(sd[:, place, 2], sd[first, place, 2].sum())
+            sd[first, place, 2] = np.nan
+    return angles, sd
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
@@ -109,9 +118,8 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
 
 
 def usable_ranges(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """The angles of `most_moved` that were not only partly measured."""
-    moving = most_moved(figures)
-    return [one for one in moving if one.unit == "deg" and not str(one.verdict).startswith("partly")]
+    """The angles of `most_moved`."""
+    return [one for one in most_moved(figures) if one.unit == "deg"]
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -152,17 +160,16 @@ def _angle_curve(
 
 
 def movement_sentence(trial: SolvedTrial) -> str:
-    """The trial's name, and whether the person moved; '' without frames to tell that."""
-    words = page.page_words("top")
+    """What a movement leaves out; '' where the person stood still, or without frames to tell that."""
     if trial.spine.frames == 1 or trial.rejected.all():
         return ""
     still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    return words["named"].format(name=trial.trial) + words["moved"] * (not still)
+    return page.page_words("top")["moved"] * (not still)
 
 
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
     """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
-    sums = (*region_figures(trial), *segment_figures(trial.spine, ~trial.rejected))
+    sums = (*region_figures(trial), *room_figures(trial))
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
     return usable_ranges((*sums, *posture))[:MOST_USABLE]
@@ -205,16 +212,56 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
     return [level for level in levels if set(level.split("-")) <= seen]
 
 
-def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
-    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
+def room_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
+    """`segment_figures` of the frames kept, with their sources."""
+    return segment_figures(trial.spine, ~trial.rejected, segment_sources(trial))
+
+
+def segment_figures(
+    spine: SpineKinematics, kept: np.ndarray, sources: Mapping[str, tuple[str, str]] = MappingProxyType({})
+) -> tuple[ClinicalFigure, ...]:
+    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,). sources: as below."""
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
-    spine = replace(spine, angles=from_first_frame(spine))
+    spine = replace(spine, angles=from_first_frame(spine)[0])
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
-            figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
+            source = sources.get(segment, (one.decided_by,) * 2)["tilt" not in plane]
+            figures += [replace(one, label=f"{segment.capitalize()} {plane}", decided_by=source)] * (one.sd is not None)
     return tuple(figures)
+
+
+def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
+    """{'pelvis': (source of its tilt, of its other angles)}: the points that show a segment in half of the frames.
+
+    Points on its left-right axis, hips or shoulders, do not show its tilt: without a lumbar marker that is assumed.
+    """
+    points, words = trial.markers, page.page_words("room_sources")
+    unseen = words["assumed" if lacks_lumbar_marker(trial) else "inferred"]
+    carriers, sources = dict(zip(trial.body.marker_names, trial.body.marker_bodies, strict=True)), {}
+    kinds = zip(points.names, colour_kinds(points), points.present.mean(0), strict=True)
+    seen = [(name, kind) for name, kind, share in kinds if kind != Origin.INFERRED and share >= SEEN_SHARE]
+    for segment, said in words["segments"].items():
+        names = defaultdict[str, list[str]](list)
+        for name, kind in seen:
+            if re.match(said["bodies"], carriers.get(name, "")):
+                names[words["kinds"][kind]].append(skin_landmark(name))
+        parts = {
+            k: ", ".join(found) if len(found) <= MOST_NAMED else f"{len(found)} points" for k, found in names.items()
+        }
+        text = "; ".join(f"{kind}: {part}" for kind, part in parts.items())
+        is_on_axis = all(name.endswith(said["axis"]) for found in names.values() for name in found)
+        sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
+    return sources
+
+
+def lacks_lumbar_marker(trial: SolvedTrial) -> bool:
+    """Whether the spine was seen by single skin markers only, none of them lumbar, and lordosis was not decided."""
+    ways = spine_points_by_source(trial.markers)
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
+    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
+    return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
 
 
 def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
@@ -229,7 +276,9 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
             is_shown = one.sd is not None and not is_stated
-            figures += [replace(one, label=label)] * is_shown
+            is_shared = level == "lumbar" and one.is_decided and lacks_lumbar_marker(trial)
+            decided = str(Observability.ASSUMED) if is_shared else one.decided_by
+            figures += [replace(one, label=label, decided_by=decided)] * is_shown
     return tuple(figures)
 
 
@@ -245,7 +294,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     still, words = tables.held_still(figures), page.page_words("means")
     first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
-    room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1, still=still)
+    room = tables.segments_table(room_figures(trial), moving=spine.frames > 1, still=still)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
         first = replace(first, caption=words["failed"] * did_not_fit(trial.findings) + words[kind])
