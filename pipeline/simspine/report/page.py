@@ -144,12 +144,11 @@ def named_notes(*keys: str) -> tuple[Statement, ...]:
 
 @dataclass(frozen=True)
 class TrialSection:
-    """One trial's part of the page. recorded: who and what, in a sentence. rejected: (frames, reason) pairs as text.
-    player: its 3D view, packed.
+    """One trial's part of the page. rejected: (frames, reason) pairs as text. player: its 3D view, packed.
 
     usable, moments: the results to use, and a picture of one. glance: the statements. figures: of the angles; fit:
     of cameras and markers. posture: the spine of a single frame. methods: text for a paper; references: the
-    sources that it cites.
+    sources that it cites. recorded: who and what, in a sentence.
     """
 
     name: str

@@ -15,7 +15,6 @@ from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS
 from simspine.anatomy.scaling import model_stature
 from simspine.core.arrays import frame_ranges
-from simspine.core.geometry import change_frame
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
@@ -53,7 +52,6 @@ from simspine.report.scene import MOST_FRAMES, frame_step, pack_scene
 
 _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
-_FEW_KEPT = 0.9  # share of a camera's detections; others keep 98 % and more
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 PELVIS_SKIN_NAMES = {name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS}
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
@@ -63,7 +61,7 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     """Recording, certainty, values not to use, cautions, advice for the next recording."""
     return (
-        Statement("What was recorded", _measured_sentence(trial) + trial_sections.movement_sentence(trial)),
+        Statement("What was recorded", _measured_sentence(trial)),
         Statement("How sure", _certainty_sentence(trial)),
         Statement("Do not use", _exclusion_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
@@ -75,13 +73,9 @@ def recorded_sentence(trial: SolvedTrial) -> str:
     """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), no frame rejected; …'."""
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
-    return page_words("top")["recorded"].format(
-        subject=trial.subject,
-        trial=trial.trial,
-        source=f"{count} camera{'s' * (count != 1)}" if count else "markers",
-        frames=frames if spine.frames > 1 else "one frame",
-        kept=f", {rejected or 'no'} frame{'s' * (rejected > 1)} rejected",
-    )
+    frames = f"{frames if spine.frames > 1 else 'one frame'}, {rejected or 'no'} frame{'s' * (rejected > 1)} rejected"
+    source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
+    return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
 
 
 def _measured_sentence(trial: SolvedTrial) -> str:
@@ -91,8 +85,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         sources = page_words("sources")
-        if count:
-            sources = sources | {headline.SKIN_MARKER_GROUP: sources["clicked"]}
+        sources = sources | {headline.SKIN_MARKER_GROUP: sources["clicked"]} if count else sources
         parts = [
             f"{len(names)} {sources.get(way, way)}" + f": {', '.join(names)}" * (way != headline.DOTS_OF_TAPE)
             for way, names in ways.items()
@@ -106,22 +99,25 @@ def _measured_sentence(trial: SolvedTrial) -> str:
         use = " and fits them" if trial.result.posterior is None else ", for the picture only"
         seen += page_words("top")["inferred"].format(count=unseen, use=use)
     points, words = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))), page_words("top")
-    seen = (
-        words["body" if count else "given"].format(points=points) * bool(points) + seen + words["basis"] * bool(count)
-    )
-    if not points or any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
-        return seen
-    return seen + words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
+    body = words["body" if count else "given"].format(points=points) * bool(points)
+    seen = body + seen + words["basis"] * bool(count)
+    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
+        seen += words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
+    moved = trial.spine.frames > 1 and not (trial.rejected.all() or _stood_still(trial))
+    return seen + words["moved"] * moved
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
-    still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    texts = [_curvature_sentence(one, by, still) for one in trial.curvature_figures]
+    texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
     curvature = [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
     usable = [page_words("usable")["none"]] * (not trial_sections.usable_figures(trial))
     return " ".join([*usable, *curvature])
+
+
+def _stood_still(trial: SolvedTrial) -> bool:
+    return tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
@@ -130,20 +126,20 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     if figure.mean is None:
         return f"{name} is not known."
     is_used = still or not str(figure.verdict).startswith("partly")
-    value, narrowed = f"{name} {tables.mean_cell(figure) if is_used else f'({tables.mean_cell(figure)})'}", ""
+    value = f"{name} {tables.mean_cell(figure)}" if is_used else f"{name} ({tables.mean_cell(figure)})"
+    narrowed, verdict = "", figure.decided_by + ", no result of a movement" * (not is_used)
     if figure.share == figure.share:
         narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
     if figure.is_assumed:
         return f"{name} was not measured{narrowed}."
-    return f"{value} was {figure.decided_by}{narrowed}." if figure.decided_by else f"{value} has no interval."
+    return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     """{verdict: quantities} that the recording did not decide: assumed ones, and those that the model sets."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    sums = (*trial_sections.region_figures(trial), *trial_sections.room_figures(trial))
     of_verdict: dict[str, list[str]] = defaultdict(list)
-    for one in (*figures, *sums):
+    for one in (*figures, *trial_sections.region_figures(trial)):
         if one.is_assumed or one.verdict is Observability.FORCED:
             of_verdict[str(one.verdict) or one.decided_by].append(trial_sections.short_name(one))
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
@@ -177,9 +173,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
     words = page_words("careful")
-    parts = [words["misfit"]] * did_not_fit(trial.findings)
-    parts += [words["refined"], *_distance_sentences(trial)] * is_refined(trial.findings)
-    parts += _poor_camera_sentences(trial)
+    parts = [words["misfit"]] * did_not_fit(trial.findings) + [words["refined"]] * is_refined(trial.findings)
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
@@ -187,30 +181,6 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"
         parts += [f"{head}: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
     return " ".join(parts) or "Nothing stood out."
-
-
-def _distance_sentences(trial: SolvedTrial) -> list[str]:
-    """A sentence on the median distance of the points from their images, also at the person; none without images."""
-    if trial.triangulation is None:
-        return []
-    seen = headline.detected_points(trial.triangulation, trial.markers)
-    px = headline.median_or_none(seen.error_px[seen.used])
-    if px is None:
-        return []
-    middle = np.nanmean(change_frame(trial.markers.xyz, trial.markers.frame, "z_up"), (0, 1))
-    mm_per_px = [1e3 * np.linalg.norm(camera.centre - middle) / camera.K[0, 0] for camera in trial.cameras]
-    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))]
-
-
-def _poor_camera_sentences(trial: SolvedTrial) -> list[str]:
-    """A sentence on the camera that fits the others least, if few of its detections were kept."""
-    if trial.triangulation is None:
-        return []
-    seen = headline.detected_points(trial.triangulation, trial.markers)
-    observed = np.isfinite(seen.error_px)
-    kept = ((seen.used & observed).sum((0, 2)) / np.maximum(observed.sum((0, 2)), 1)).tolist()
-    least, camera = min(zip(kept, seen.views, strict=True))
-    return [page_words("careful")["poor"].format(camera=camera, kept=100 * least)] if least < _FEW_KEPT else []
 
 
 def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
@@ -240,7 +210,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "psis": bool(ways) and not PELVIS_SKIN_NAMES.issubset(trial.markers.names),
         "asis": not (trial.cameras or headline.DOTS_OF_TAPE in ways or {"LASI", "RASI"} <= {*trial.markers.names}),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
-        "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
+        "standing": not _stood_still(trial),
         "calibration": did_not_fit(trial.findings),
         "length": did_not_fit(trial.findings),
         "radiograph": any(figure.is_assumed for figure in trial.curvature_figures),
@@ -258,6 +228,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     skin = [name for way in (headline.SKIN_MARKER_GROUP, headline.DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
     levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
+    adults, names = CURVATURE_OF_ADULTS | PUBLISHED_ADULTS, {one.name for one in trial.clinical_figures}
+    known = adults.keys() & {*CURVATURE_OF_ADULTS, *names}  # their spread among adults decides the verdicts
+    cited = sorted({adults[name].source.partition(",")[0] for name in known})
     parts = (
         words["recorded"].format(source=source, frames=frames, version=versions.get("simspine", "")),
         how,
@@ -271,15 +244,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
-        words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
+        words["adults"].format(cited="; ".join(cited)),
     )
     return " ".join(filter(None, parts))
-
-
-def _sources_of_adults(trial: SolvedTrial) -> list[str]:
-    """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
-    names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    return sorted({adults[name].source.partition(",")[0] for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:

@@ -54,6 +54,7 @@ UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 MEAN_COLUMN = "Mean (± of a typical frame)"
 LIMB_COLUMNS = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", "Left minus right", "Source")
+REGION_NOTES = ["zero", "regions", "room"]
 MEANS = (MEAN_COLUMN.lower(), "right", "left")  # columns that a movement goes without
 
 
@@ -66,7 +67,7 @@ def clinical_tables(
     """
     known = (f for f in figures if f.unit != "deg" or f.sd is None or not NORMAL_95 * f.sd > UNKNOWN_FROM_DEG)
     by_name = {figure.name: figure for figure in known}  # without angles such as those of limbs not recorded
-    moving, still = any(moves(figure) for figure in figures), held_still(figures)
+    moving, still = any(map(moves, (*figures, *regions))), held_still(figures)
     names = [name for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if still or name not in STANDING_ALIGNMENT]
     spinal = [*regions, *(by_name[name] for name in names if name in by_name)]
     rows = {_alignment_row(figure, still): _is_result(figure, still) for figure in spinal}
@@ -77,13 +78,7 @@ def clinical_tables(
     has_norms = any(row[NORM_COLUMN] != "–" for row in rows)
     unmoved = () if moving else ("from … to", "range")
     unused = (*unmoved, *["norm"] * (not has_norms)) if still else ("norm", *MEANS)
-    notes = (
-        ["mean"] * (still and moving)
-        + ["range"] * moving
-        + ["zero"]
-        + ["regions"] * bool(regions)
-        + ["norm"] * has_norms
-    )
+    notes = ["mean"] * (still and moving) + ["range"] * moving + REGION_NOTES * bool(regions) + ["norm"] * has_norms
     columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", "Source")
     pairs = (
         _results_and_rest(columns, rows, notes, (unused, unmoved)),
@@ -104,9 +99,8 @@ def _results_and_rest(
     title = f"{columns[0]}, no results"
     rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
     shown = PageTable(tuple(columns), results, notes=named_notes(*notes))
-    return _without_columns(shown, unused[0]), _without_columns(
-        rest, ("norm", "from … to", "left minus right", *unused[1])
-    )
+    hidden = ("norm", "from … to", "left minus right", *unused[1])
+    return _without_columns(shown, unused[0]), _without_columns(rest, hidden)
 
 
 def _is_result(figure: ClinicalFigure, still: bool) -> bool:
@@ -142,14 +136,18 @@ def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
     mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
     ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     ends = f"{ends}: {mean}" if not still and not moves(figure) else ends
+    norm = "–"
+    if found := norm_of(figure):
+        low, high = (number_text(end, 0) for end in found[:2])
+        norm = f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({found[2]})"
     source = source_text(figure) + "; can neither show nor exclude scoliosis" * is_cobb
-    return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm_text(figure) or "–", source)
+    return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm, source)
 
 
 # They compare people who stand still with the vertical.
 STANDING_ALIGNMENT = ("t1_slope", "sagittal_vertical_axis", "coronal_balance", "trunk_inclination")
 TURNED_WITH_PELVIS, SPAN_OF_PELVIS = ("pelvic_tilt", "sacral_slope"), "that of Pelvis tilt"  # the sacrum is one with it
-NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
+NOT_SHOWN = "not measured"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
@@ -160,11 +158,8 @@ def mean_cell(figure: ClinicalFigure) -> str:
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
     """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds its ±."""
-    return figure.is_decided and not str(figure.verdict).startswith("partly") and not _is_within(figure)
-
-
-def _is_within(figure: ClinicalFigure) -> bool:
-    return figure.range_sd is not None and not is_beyond(range_of(figure), figure.range_sd, figure.unit)
+    is_larger = figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit)
+    return figure.is_decided and not str(figure.verdict).startswith("partly") and is_larger
 
 
 def range_text(figure: ClinicalFigure) -> str:
@@ -176,9 +171,8 @@ def range_cell(figure: ClinicalFigure) -> str:
     """A range with its interval, in brackets where it is no result; `NOT_SHOWN` where it was not decided."""
     if not figure.is_decided:
         return NOT_SHOWN
-    within = f", {WITHIN}" * _is_within(figure)
     plain = interval_text(range_of(figure), figure.range_sd, figure.unit)
-    return range_text(figure) if is_range_shown(figure) else _bracketed(plain) + within
+    return range_text(figure) if is_range_shown(figure) else _bracketed(plain)
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -216,15 +210,6 @@ def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
         return None
     reach = NORMAL_95 * adults.sd
     return (adults.mean - reach, adults.mean + reach, f"{adults.population}, {adults.short_source}")
-
-
-def norm_text(figure: ClinicalFigure) -> str:
-    """`norm_of` as text, '' where there is none."""
-    norm = norm_of(figure)
-    if norm is None:
-        return ""
-    low, high = (number_text(end, 0) for end in norm[:2])
-    return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({norm[2]})"
 
 
 def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tuple[str, ...]]:
@@ -342,20 +327,6 @@ def angle_table(
         f"Angles of single levels that are results: {len(rows)}",
         notes=_forced_statements(spine.forced),
     )
-
-
-def segments_table(figures: Sequence[ClinicalFigure], moving: bool, still: bool = False) -> PageTable | None:
-    """Least and greatest value, and range of each of `segment_figures`; None without any.
-
-    still: whether no posture changed; then means too. Without movement: values only, and no rotation.
-    """
-    rows = []
-    for figure in (one for one in figures if moving or REGION_PLANES[2] not in one.name):
-        ends = ends_text(figure) if is_range_shown(figure) else "–"
-        rows.append((figure.label, mean_cell(figure), ends, range_cell(figure), figure.decided_by))
-    columns = ("Pelvis and thorax in the room", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Source")
-    unused = ("from … to", "range") if not moving else () if still else (MEAN_COLUMN.lower(),)
-    return _without_columns(PageTable(columns, tuple(rows), page_words("levels")["room"]), unused) if rows else None
 
 
 def figures_of_level(

@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -24,14 +23,13 @@ from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import are_results, range_charts
 from simspine.report.page import UNIT_SIGNS, number_text
 from simspine.report.scene import Curve, Scene, colour_kinds
-from simspine.report.summary import ESTIMATED_VERDICTS
 
 _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 MOST_USABLE = 5  # ranges at the top of the page
 SEEN_SHARE = 0.5  # of the frames, from which a point counts as a source
-MOST_NAMED = 4  # points of a source; more are counted
+MOST_NAMED = 4  # points of a source
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -42,7 +40,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     bones, segments = bones_and_joints(trial.body.osim)
     posture = (*trial.curvature_figures, *trial.clinical_figures)
     still = tables.held_still(posture)
-    figures = (*most_moved((*region_figures(trial), *room_figures(trial))), *posture)
+    figures = (*most_moved(region_figures(trial)), *posture)
     left_out = () if still else tables.STANDING_ALIGNMENT
     drawn = [figure for figure in figures if figure.is_decided and figure.name not in left_out]
     return Scene(
@@ -105,7 +103,7 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: 
         if figure.name in angles
         and (figure.name in tables.CURVATURE_KEYS or (figure.is_of_person and tables.moves(figure)))
     ]
-    panels = list(dict.fromkeys(map(panel_of, usable_ranges(shown) or shown)))[:MOST_MOVED]
+    panels = list(dict.fromkeys(map(panel_of, most_moved(shown) or shown)))[:MOST_MOVED]
     return tuple(
         _angle_curve(figure, *angles[figure.name], chosen=panel_of(figure) in panels, still=still) for figure in shown
     )
@@ -115,11 +113,6 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
     moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
     return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
-
-
-def usable_ranges(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """The angles of `most_moved`."""
-    return [one for one in most_moved(figures) if one.unit == "deg"]
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -141,7 +134,7 @@ def _angle_curve(
     stated = f"mean {tables.mean_cell(figure)}" if figure.is_decided else ""
     if not still:
         stated = f"range {tables.range_text(figure)}" if tables.is_range_shown(figure) else ""
-    noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
+    noted = figure.is_assumed or forced or str(figure.verdict).startswith(("partly", "estimated"))
     return Curve(
         name=side_of(figure) or figure.label,
         label=figure.label + sign,
@@ -159,20 +152,11 @@ def _angle_curve(
     )
 
 
-def movement_sentence(trial: SolvedTrial) -> str:
-    """What a movement leaves out; '' where the person stood still, or without frames to tell that."""
-    if trial.spine.frames == 1 or trial.rejected.all():
-        return ""
-    still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    return page.page_words("top")["moved"] * (not still)
-
-
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
     """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
-    sums = (*region_figures(trial), *room_figures(trial))
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
-    return usable_ranges((*sums, *posture))[:MOST_USABLE]
+    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"][:MOST_USABLE]
 
 
 def usable_table(trial: SolvedTrial) -> page.PageTable | None:
@@ -189,9 +173,8 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
 
 def short_name(figure: ClinicalFigure) -> str:
     """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
-    name = panel_of(figure).partition(",")[0].partition(" (")[0].removesuffix(" from the first frame")
-    in_room = figure.name.partition(" ")[0] in tables.SEGMENTS_IN_ROOM
-    return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
+    name = panel_of(figure).partition(",")[0].partition(" (")[0].replace(" from the first frame", "")
+    return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name
 
 
 def ends_in_words(figure: ClinicalFigure) -> str:
@@ -212,13 +195,8 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
     return [level for level in levels if set(level.split("-")) <= seen]
 
 
-def room_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
-    """`segment_figures` of the frames kept, with their sources."""
-    return segment_figures(trial.spine, ~trial.rejected, segment_sources(trial))
-
-
 def segment_figures(
-    spine: SpineKinematics, kept: np.ndarray, sources: Mapping[str, tuple[str, str]] = MappingProxyType({})
+    spine: SpineKinematics, kept: np.ndarray, sources: Mapping[str, tuple[str, str]]
 ) -> tuple[ClinicalFigure, ...]:
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,). sources: as below."""
     unknown = np.full((len(spine.levels), 3), np.nan)
@@ -228,7 +206,8 @@ def segment_figures(
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
             source = sources.get(segment, (one.decided_by,) * 2)["tilt" not in plane]
-            figures += [replace(one, label=f"{segment.capitalize()} {plane}", decided_by=source)] * (one.sd is not None)
+            label = f"{segment.capitalize()} {plane}".replace(" (", " in the room (")
+            figures += [replace(one, label=label, decided_by=source)] * (one.sd is not None)
     return tuple(figures)
 
 
@@ -247,10 +226,8 @@ def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
         for name, kind in seen:
             if re.match(said["bodies"], carriers.get(name, "")):
                 names[words["kinds"][kind]].append(skin_landmark(name))
-        parts = {
-            k: ", ".join(found) if len(found) <= MOST_NAMED else f"{len(found)} points" for k, found in names.items()
-        }
-        text = "; ".join(f"{kind}: {part}" for kind, part in parts.items())
+        cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
+        text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
         is_on_axis = all(name.endswith(said["axis"]) for found in names.values() for name in found)
         sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
     return sources
@@ -265,7 +242,10 @@ def lacks_lumbar_marker(trial: SolvedTrial) -> bool:
 
 
 def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
-    """Angles of the sums of levels, thorax on pelvis first, without lumbar flexion if that is a clinical parameter."""
+    """Angles of the sums of levels, thorax on pelvis first, then of the segments in the room.
+
+    Without lumbar flexion if that is a clinical parameter, and without rotation in the room of a single frame.
+    """
     spine, shares, names = trial.spine, trial.observed_shares, page.page_words("regions")
     words = observability_of(spine.levels, shares, spine.forced, estimated=trial.spine_estimated)
     figures = list[ClinicalFigure]()
@@ -279,26 +259,24 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             is_shared = level == "lumbar" and one.is_decided and lacks_lumbar_marker(trial)
             decided = str(Observability.ASSUMED) if is_shared else one.decided_by
             figures += [replace(one, label=label, decided_by=decided)] * is_shown
-    return tuple(figures)
+    room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
+    return (*figures, *(one for one in room if spine.frames > 1 or "first frame" not in one.label))
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     """Clinical parameters, and angles of the levels."""
-    spine, levels = trial.spine, list[page.PageTable]()
+    spine, levels = trial.spine, list[page.PageTable | None]()
     if spine.angles_sd is not None:
-        kept, estimated = ~trial.rejected, trial.spine_estimated
         marked = levels_between_markers(spine.levels, trial.markers)
-        shares, table = trial.observed_shares, trial.sized.levels
-        found = tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked)
-        levels += [] if found is None else [found]
+        known = (spine, trial.observed_shares, trial.sized.levels)
+        levels.append(tables.angle_table(*known, kept=~trial.rejected, estimated=trial.spine_estimated, marked=marked))
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     still, words = tables.held_still(figures), page.page_words("means")
     first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
-    room = tables.segments_table(room_figures(trial), moving=spine.frames > 1, still=still)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
         first = replace(first, caption=words["failed"] * did_not_fit(trial.findings) + words[kind])
-    return tuple(table for table in (first, room, *others, *levels) if table is not None)
+    return tuple(table for table in (first, *others, *levels) if table is not None)
 
 
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
@@ -314,8 +292,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
 def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     """Ranges of the levels, or their angles in a single frame; none where no level is a result."""
     spine, kept = trial.spine, ~trial.rejected
-    joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
-    joints = joints or list(spine.levels)
+    joints = [one.name for one in trial.sized.levels if one.coordinates and one.name in spine.levels] or [*spine.levels]
     rows = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]
