@@ -1,8 +1,11 @@
 """The player in a real browser, from a file, with the network off: it plays, follows the hand, and stays readable."""
 
+import csv
 import itertools
 import re
 from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -101,6 +104,43 @@ def test_slider_moves_the_pose_and_the_cursor(window):
         xs.append(cursor["x"] + cursor["width"] / 2)
     panel = window.root.locator(".p-panel").first.bounding_box()
     np.testing.assert_allclose(xs, panel["x"] + panel["width"] * np.array([0, 13, 39]) / 39, atol=1.5)
+
+
+def test_curves_are_saved_as_a_table_and_as_a_picture(window, scene):
+    """The table against the curves; the picture is XML that stands by itself."""
+    saved = {}
+    for kind in ("csv", "svg"):
+        with window.page.expect_download() as started:
+            window.part(kind).click()
+        assert started.value.suggested_filename.endswith(f"_curves.{kind}")
+        saved[kind] = Path(started.value.path()).read_text(encoding="utf-8-sig")
+    head, *rows = csv.reader(saved["csv"].splitlines())
+    assert head[:5] == ["frame", "time, s", "status", "Lumbar lordosis, °", "± 95 %, °"]
+    assert head[5] == "Thoracic kyphosis, ° (not a result)"
+    assert len(rows) == len(scene.curves[0].values)
+    assert rows[10][:3] == ["10", "0.5000", "rejected"]
+    values, reach, other, none = np.array([[cell or "nan" for cell in row[3:]] for row in rows], float).T
+    np.testing.assert_allclose(values, scene.curves[0].values, atol=0.01)
+    np.testing.assert_allclose(reach, 1.96 * 3.0, atol=0.01)
+    np.testing.assert_array_equal(np.isnan(other), np.isnan(scene.curves[1].values))
+    assert np.isnan(none).all()
+    root = ElementTree.fromstring(saved["svg"])
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert len([one for one in root.iter() if "p-curve" in one.get("class", "").split()]) == len(scene.curves)
+    assert ".p-curve" in saved["svg"].partition("<style")[2], "with the page's styles"
+
+
+def test_the_frame_that_others_count_from_is_called_the_reference(browser, scene, tmp_path):
+    """Its value has no ±; a value of 0 with one has it."""
+    values, sd = np.arange(len(scene.curves[0].values)) - 0.0, np.full(len(scene.curves[0].values), 3.0)
+    sd[0] = np.nan
+    some = replace(scene, curves=(replace(scene.curves[0], values=values, sd=sd, band=None),))
+    trials = (content.TrialSection("walk", player=pack_scene(some)),)
+    write_report(tmp_path / "p.html", content.ReportContent("walk", trials=trials, alone=True))
+    with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
+        assert window.root.locator(".p-reading").inner_text() == "0°, the reference"
+        window.part("slider").fill("1")
+        assert window.root.locator(".p-reading").inner_text() == "1.0 ± 5.9°"
 
 
 def test_the_reading_is_the_curve(window, scene):

@@ -16,7 +16,6 @@ from simspine.reconstruction.headline import detected_points
 from simspine.reconstruction.solved_trial import limb_distance
 from simspine.report.body_video import layer_of_image, shown_in
 from simspine.report.overlay import sample_frames
-from simspine.report.statements import _distance_sentences
 from simspine.report.summary import summary_rows
 from simspine.report.tables import angle_table
 from simspine.report.trial_sections import page_findings, rejected_frames
@@ -219,15 +218,6 @@ def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cam
     assert (shown.confidence[:, :, 3] == 0).all()
     detected = keypoints.select(NAMES[:3])
     assert shown_of(detected, turned.select(NAMES[:3])) == detected
-
-
-def test_without_a_point_that_was_used_no_distance_is_said(turned, cameras):
-    """A refined calibration whose points were all left out afterwards."""
-    report = triangulation(NAMES, np.full((FRAMES, 2, 4), 3.0), used=np.zeros((FRAMES, 2, 4), bool))
-    of_trial = {"markers": turned, "cameras": cameras}
-    assert _distance_sentences(SimpleNamespace(triangulation=report, **of_trial)) == []
-    report = triangulation(NAMES, np.full((FRAMES, 2, 4), 3.0))
-    assert "3.0 px" in _distance_sentences(SimpleNamespace(triangulation=report, **of_trial))[0]
 
 
 def test_lost_markers_are_named():

@@ -21,7 +21,7 @@ from simspine.quality.observability import (
 from simspine.report import page as content
 from simspine.report.level_figures import ends_of_span, range_charts, spine_region
 from simspine.report.page import render_page
-from simspine.report.tables import angle_table, segments_table
+from simspine.report.tables import angle_table, clinical_tables
 from simspine.report.trial_sections import segment_figures
 
 FRAMES = 30
@@ -106,7 +106,7 @@ def test_table_of_angles():
     rows = {row[:2]: row[2:] for row in table.rows}
     of_lowest = [("L5-S1", plane) for plane in MOTION_PLANES]
     assert [*rows] == [*of_lowest, ("T12-L1", "flexion"), ("C1-C2", "axial rotation")]  # others: assumed, or set
-    found = ("1.0\u00a0±\u00a02.0°", "at least 4.0\u00a0±\u00a02.8°", "50 %", "partly measured")  # √2 × 1.96°
+    found = ("1.0\u00a0±\u00a02.0°", "(4.0\u00a0±\u00a02.8°)", "50 %", "partly measured")  # √2 × 1.96°
     assert rows["T12-L1", "flexion"] == found
     unmarked = angle_table(spine(forced=forced), shares, TABLE, marked=["L5-S1"])
     assert [row[:2] for row in unmarked.rows] == [*of_lowest, ("C1-C2", "axial rotation")]
@@ -123,16 +123,15 @@ def test_the_pelvis_in_the_room_has_ranges_and_turns_from_the_first_frame():
     angles = walked.angles.copy()
     angles[:, 0, 2] = np.radians(np.linspace(100, 104, FRAMES))
     walked = replace(walked, angles=angles)
-    table = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True)
+    figures = segment_figures(walked, np.ones(FRAMES, bool), {"pelvis": ("from thighs", "hips")})
+    (table,) = clinical_tables((), None, figures)
     assert [row[0].partition(" ")[0] for row in table.rows] == ["Pelvis"] * 3
-    tilt, _, rotation = (row[1:] for row in table.rows)
-    assert tilt == ("−1\u00a0…\u00a03°", "at least 4.0\u00a0±\u00a02.8°")
-    assert rotation == ("0\u00a0…\u00a04°", "at least 4.0\u00a0±\u00a02.8°")
-    assert [row[0] for row in table.rows][1].startswith("Pelvis obliquity (+ right side down)")
-    still = segments_table(segment_figures(walked, np.ones(FRAMES, bool)), moving=True, still=True)
-    assert still.rows[0][1:] == ("1.0\u00a0±\u00a02.0°", *tilt)
+    tilt, _, rotation = ([cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows)
+    assert tilt == ["1.0 ± 2.0°", "−1 … 3°", "at least 4.0 ± 2.8°", "from thighs"]
+    assert rotation[1:] == ["0 … 4°", "at least 4.0 ± 2.8°", "hips"]
+    assert [row[0] for row in table.rows][1].startswith("Pelvis obliquity in the room (+ right side down)")
     assert not any(row[0] == "pelvis" for row in angle_table(walked, SHARES, TABLE).rows)
-    assert segments_table(segment_figures(spine(), np.ones(FRAMES, bool)), moving=True) is None
+    assert segment_figures(spine(), np.ones(FRAMES, bool), {}) == ()
 
 
 @pytest.mark.parametrize("noise", [0.5, 2.0, 20.0])

@@ -148,7 +148,7 @@ class TrialSection:
 
     usable, moments: the results to use, and a picture of one. glance: the statements. figures: of the angles; fit:
     of cameras and markers. posture: the spine of a single frame. methods: text for a paper; references: the
-    sources that it cites.
+    sources that it cites. recorded: who and what, in a sentence.
     """
 
     name: str
@@ -165,6 +165,7 @@ class TrialSection:
     posture: tuple[Picture, ...] = ()
     methods: str = ""
     references: tuple[Statement, ...] = ()
+    recorded: str = ""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -15,7 +15,6 @@ from simspine.anatomy.clinical import CURVATURE_OF_ADULTS, PUBLISHED_ADULTS
 from simspine.anatomy.marker_sets import PELVIS_SKIN_MARKERS
 from simspine.anatomy.scaling import model_stature
 from simspine.core.arrays import frame_ranges
-from simspine.core.geometry import change_frame
 from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, without_skin_markers
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
@@ -44,7 +43,6 @@ from simspine.report.page import (
     Statement,
     TrialSection,
     cause_of_finding,
-    interval_text,
     named_picture,
     page_words,
     render_page,
@@ -61,11 +59,9 @@ _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Recording, movement, certainty, values not to use, cautions, advice for the next recording."""
-    movement = trial_sections.movement_sentence(trial)
+    """Recording, certainty, values not to use, cautions, advice for the next recording."""
     return (
         Statement("What was recorded", _measured_sentence(trial)),
-        *[Statement("What the person did", movement)] * bool(movement),
         Statement("How sure", _certainty_sentence(trial)),
         Statement("Do not use", _exclusion_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
@@ -73,24 +69,28 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
     )
 
 
+def recorded_sentence(trial: SolvedTrial) -> str:
+    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), no frame rejected; …'."""
+    spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
+    frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
+    frames = f"{frames if spine.frames > 1 else 'one frame'}, {rejected or 'no'} frame{'s' * (rejected > 1)} rejected"
+    source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
+    return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
+
+
 def _measured_sentence(trial: SolvedTrial) -> str:
-    spine, count = trial.spine, len(trial.cameras)
-    kept = ", no frame rejected" * (not trial.rejected.any())
-    frames = f"{spine.frames} frames at {spine.rate:g} Hz{kept}"
-    span = f"{spine.frames / spine.rate:.1f} s of movement, {frames}" if spine.frames > 1 else "one frame"
-    by = f"{count} camera{'s' * (count != 1)} saw" if count else "The recording holds"
+    count = len(trial.cameras)
     ways = headline.spine_points_by_source(trial.markers)
     guessed = estimated_of_spine(trial.markers.names, trial.markers.origins)
     estimated = f"{len(guessed)} points of it are {tables.ESTIMATED_BY}: {', '.join(guessed)}."
     if ways:
         sources = page_words("sources")
-        if count:
-            sources = sources | {headline.SKIN_MARKER_GROUP: sources["clicked"]}
+        sources = sources | {headline.SKIN_MARKER_GROUP: sources["clicked"]} if count else sources
         parts = [
             f"{len(names)} {sources.get(way, way)}" + f": {', '.join(names)}" * (way != headline.DOTS_OF_TAPE)
             for way, names in ways.items()
         ]
-        seen = f"On the back, the recording shows {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
+        seen = f"On the back {'; and '.join(parts)}." + f" {estimated}" * bool(guessed)
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     for name, text in page_words("long_names").items():
@@ -98,56 +98,50 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     if unseen := len(trial.markers.names_of(Origin.INFERRED)):
         use = " and fits them" if trial.result.posterior is None else ", for the picture only"
         seen += page_words("top")["inferred"].format(count=unseen, use=use)
-    return f"{by} {span}. {_skeleton_sentences(trial)}{seen}"
-
-
-def _skeleton_sentences(trial: SolvedTrial) -> str:
-    """Sentences on the source of scale and vertical, and on the fitted skeleton with its stature."""
-    words = page_words("top")
-    points = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN)))
-    text = words["basis"] if trial.cameras else ""
-    if not points:
-        return text
-    text += words["body"].format(points=points)
-    if any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
-        return text
-    return text + words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
-
-
-def _lacks_lumbar_marker(trial: SolvedTrial, ways: Mapping[str, Sequence[str]]) -> bool:
-    """Whether the spine was seen by single skin markers only, none of them lumbar, and lordosis was not decided."""
-    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(headline.SKIN_MARKER_GROUP, ()))
-    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
-    return [*ways] == [headline.SKIN_MARKER_GROUP] and not lumbar and assumed
+    points, words = len(without_skin_markers(trial.markers.names_of(Origin.DETECTED, Origin.GIVEN))), page_words("top")
+    body = words["body" if count else "given"].format(points=points) * bool(points)
+    seen = body + seen + words["basis"] * bool(count)
+    if points and not any(unseen.all() for unseen in unseen_bodies(trial.body, trial.motion).values()):
+        seen += words["stature"].format(stature=model_stature(trial.body, trial.sized.recipe, {}))
+    moved = trial.spine.frames > 1 and not (trial.rejected.all() or _stood_still(trial))
+    return seen + words["moved"] * moved
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
-    curvature = [_curvature_sentence(one, by) for one in trial.curvature_figures]
+    flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
+    texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
+    curvature = [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
     usable = [page_words("usable")["none"]] * (not trial_sections.usable_figures(trial))
     return " ".join([*usable, *curvature])
 
 
-def _curvature_sentence(figure: ClinicalFigure, by: str) -> str:
-    """A sentence on a curvature. by: what narrowed its spread."""
+def _stood_still(trial: SolvedTrial) -> bool:
+    return tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
+
+
+def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
+    """A sentence on a curvature. by: what narrowed its spread. still: whether the person stood still."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    value, narrowed = f"{name} {interval_text(figure.mean, figure.sd, figure.unit)}", ""
+    is_used = still or not str(figure.verdict).startswith("partly")
+    value = f"{name} {tables.mean_cell(figure)}" if is_used else f"{name} ({tables.mean_cell(figure)})"
+    narrowed, verdict = "", figure.decided_by + ", no result" * (not is_used)
     if figure.share == figure.share:
         narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
     if figure.is_assumed:
         return f"{name} was not measured{narrowed}."
-    return f"{value} was {figure.decided_by}{narrowed}." if figure.decided_by else f"{value} has no interval."
+    return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
 def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
     """{verdict: quantities} that the recording did not decide: assumed ones, and those that the model sets."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     of_verdict: dict[str, list[str]] = defaultdict(list)
-    for one in figures:
+    for one in (*figures, *trial_sections.region_figures(trial)):
         if one.is_assumed or one.verdict is Observability.FORCED:
-            of_verdict[one.decided_by if one.is_assumed else str(one.verdict)].append(trial_sections.short_name(one))
+            of_verdict[str(one.verdict) or one.decided_by].append(trial_sections.short_name(one))
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
         of_verdict[str(verdict)].append("Lumbopelvic rhythm")
@@ -165,8 +159,7 @@ def _exclusion_sentence(trial: SolvedTrial) -> str:
     frames = frame_ranges(np.flatnonzero(trial.rejected))
     parts = [f"Rejected frames: {frames}."] if frames else []
     unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
-    turned, words = any("Sacral slope" in sentence for sentence in unmeasured), page_words("top")
-    parts += [*unmeasured, words["unmeasured"] + words["turned"] * turned] if unmeasured else []
+    parts += [page_words("top")["brackets"], *unmeasured] if unmeasured else []
     parts += ["Single vertebral levels: none is a result."] * (not trial_sections.level_pictures(trial))
     return " ".join(parts) or "Nothing: all was measured."
 
@@ -180,8 +173,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
     words = page_words("careful")
-    parts = [words["misfit"]] * did_not_fit(trial.findings)
-    parts += [words["refined"], *_distance_sentences(trial)] * is_refined(trial.findings)
+    parts = [words["misfit"]] * did_not_fit(trial.findings) + [words["refined"]] * is_refined(trial.findings)
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
@@ -189,19 +181,6 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"
         parts += [f"{head}: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
     return " ".join(parts) or "Nothing stood out."
-
-
-def _distance_sentences(trial: SolvedTrial) -> list[str]:
-    """A sentence on the median distance of the points from their images, also at the person; none without images."""
-    if trial.triangulation is None:
-        return []
-    seen = headline.detected_points(trial.triangulation, trial.markers)
-    px = headline.median_or_none(seen.error_px[seen.used])
-    if px is None:
-        return []
-    middle = np.nanmean(change_frame(trial.markers.xyz, trial.markers.frame, "z_up"), (0, 1))
-    mm_per_px = [1e3 * np.linalg.norm(camera.centre - middle) / camera.K[0, 0] for camera in trial.cameras]
-    return [page_words("careful")["scale"].format(px=px, mm=px * np.median(mm_per_px))]
 
 
 def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
@@ -215,10 +194,9 @@ def _views_of_skin_markers(trial: SolvedTrial) -> list[str]:
 
 def _findings_of(trial: SolvedTrial) -> tuple[Finding, ...]:
     """Findings of quality control, after a warning where no marker shows the lumbar spine."""
-    lacking = _lacks_lumbar_marker(trial, headline.spine_points_by_source(trial.markers))
     words = page_words("unseen")
     unseen = warning("lumbar_unseen", words["message"], words["advice"])
-    return (*[unseen] * lacking, *trial_sections.page_findings(trial.findings))
+    return (*[unseen] * trial_sections.lacks_lumbar_marker(trial), *trial_sections.page_findings(trial.findings))
 
 
 def _advice_sentence(trial: SolvedTrial) -> str:
@@ -226,13 +204,13 @@ def _advice_sentence(trial: SolvedTrial) -> str:
     ways = headline.spine_points_by_source(trial.markers)
     lost = [finding.where for finding in trial.findings if finding.code == SKIN_LOST_CODE]
     lacks = {
-        "lumbar_marker": _lacks_lumbar_marker(trial, ways),
+        "lumbar_marker": trial_sections.lacks_lumbar_marker(trial),
         "any_marker": not ways,
         "lost_markers": bool(lost),
         "psis": bool(ways) and not PELVIS_SKIN_NAMES.issubset(trial.markers.names),
         "asis": not (trial.cameras or headline.DOTS_OF_TAPE in ways or {"LASI", "RASI"} <= {*trial.markers.names}),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
-        "standing": not tables.held_still((*trial.curvature_figures, *trial.clinical_figures)),
+        "standing": not _stood_still(trial),
         "calibration": did_not_fit(trial.findings),
         "length": did_not_fit(trial.findings),
         "radiograph": any(figure.is_assumed for figure in trial.curvature_figures),
@@ -250,6 +228,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
     skin = [name for way in (headline.SKIN_MARKER_GROUP, headline.DOTS_OF_TAPE) for name in ways.get(way, ())]
     words = page_words("methods")
     levels, free = sum(bool(level.coordinates) for level in trial.sized.levels), len(body.tree.free)
+    adults, names = CURVATURE_OF_ADULTS | PUBLISHED_ADULTS, {one.name for one in trial.clinical_figures}
+    known = adults.keys() & {*CURVATURE_OF_ADULTS, *names}  # their spread among adults decides the verdicts
+    cited = sorted({adults[name].source.partition(",")[0] for name in known})
     parts = (
         words["recorded"].format(source=source, frames=frames, version=versions.get("simspine", "")),
         how,
@@ -263,15 +244,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
-        words["adults"].format(cited="; ".join(_sources_of_adults(trial))),
+        words["adults"].format(cited="; ".join(cited)),
     )
     return " ".join(filter(None, parts))
-
-
-def _sources_of_adults(trial: SolvedTrial) -> list[str]:
-    """Sources of the spread of the trial's parameters among adults, on which the verdicts rest."""
-    names, adults = [one.name for one in trial.clinical_figures], CURVATURE_OF_ADULTS | PUBLISHED_ADULTS
-    return sorted({adults[name].source.partition(",")[0] for name in (*CURVATURE_OF_ADULTS, *names) if name in adults})
 
 
 def _model_sources(trial: SolvedTrial) -> list[str]:
@@ -350,6 +325,7 @@ def trial_section_of(
     shown = sample_frames(trial.spine.frames, samples, trial.rejected)
     return TrialSection(
         name=trial.name,
+        recorded=recorded_sentence(trial),
         findings=_findings_of(trial),
         overlays=(named_picture("overlay", data=encode_jpeg(overlay_picture(trial, shown, views))),)
         if trial.videos
@@ -405,10 +381,9 @@ def _images_by_frame(video: Video, frames: Sequence[int], places: np.ndarray) ->
 
 def write_trial_report(path: str | os.PathLike, trial: SolvedTrial) -> Path:
     """Write a page about one trial alone; returns its path."""
-    count = trial.spine.frames
     content = ReportContent(
         title=trial.trial,
-        subtitle=f"{count} frames, {count / trial.spine.rate:.1f} s" if count > 1 else "one frame",
+        subtitle=recorded_sentence(trial),
         trials=(trial_section_of(trial),),
         provenance=dict(package_versions()),
         licences=page_words("licences"),

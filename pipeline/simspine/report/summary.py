@@ -11,8 +11,6 @@ from simspine.reconstruction.headline import ABOUT_IMAGES
 from simspine.report.page import Row, interval_text, number_text, page_words
 from simspine.report.tables import CURVATURE_KEYS
 
-ESTIMATED_VERDICTS = (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)  # rest on estimated points
-
 
 def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Row, ...]:
     """Rows for the content of `summary.json`, in a fixed order; missing keys and unknown ones are left out.

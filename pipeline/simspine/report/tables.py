@@ -53,7 +53,8 @@ CONSTANT_RANGE = 1e-6  # degrees or mm
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 MEAN_COLUMN = "Mean (± of a typical frame)"
-LIMB_COLUMNS = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", "Source")
+LIMB_COLUMNS = ("Arms and legs", "Right", "Right, range", "Left", "Left, range", "Left minus right", "Source")
+REGION_NOTES = ["zero", "regions", "room"]
 MEANS = (MEAN_COLUMN.lower(), "right", "left")  # columns that a movement goes without
 
 
@@ -66,7 +67,7 @@ def clinical_tables(
     """
     known = (f for f in figures if f.unit != "deg" or f.sd is None or not NORMAL_95 * f.sd > UNKNOWN_FROM_DEG)
     by_name = {figure.name: figure for figure in known}  # without angles such as those of limbs not recorded
-    moving, still = any(moves(figure) for figure in figures), held_still(figures)
+    moving, still = any(map(moves, (*figures, *regions))), held_still(figures)
     names = [name for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if still or name not in STANDING_ALIGNMENT]
     spinal = [*regions, *(by_name[name] for name in names if name in by_name)]
     rows = {_alignment_row(figure, still): _is_result(figure, still) for figure in spinal}
@@ -77,11 +78,11 @@ def clinical_tables(
     has_norms = any(row[NORM_COLUMN] != "–" for row in rows)
     unmoved = () if moving else ("from … to", "range")
     unused = (*unmoved, *["norm"] * (not has_norms)) if still else ("norm", *MEANS)
-    notes = ["mean"] * (still and moving) + ["range"] * moving + ["regions"] * bool(regions) + ["norm"] * has_norms
+    notes = ["mean"] * (still and moving) + ["range"] * moving + REGION_NOTES * bool(regions) + ["norm"] * has_norms
     columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", "Source")
     pairs = (
         _results_and_rest(columns, rows, notes, (unused, unmoved)),
-        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs"], (unused, unmoved)),
+        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs", "sides"], (unused, unmoved)),
     )
     return tuple(table for tables in zip(*pairs, strict=True) for table in tables if table.rows)
 
@@ -94,15 +95,22 @@ def _results_and_rest(
     unused: columns that the first goes without, and the second too.
     """
     results = tuple(row for row, is_result in rows.items() if is_result)
-    others, title = tuple(row for row in rows if row not in results), f"{columns[0]}, no results"
+    others = tuple(tuple(map(_bracketed, row)) for row in rows if row not in results)
+    title = f"{columns[0]}, no results"
     rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
     shown = PageTable(tuple(columns), results, notes=named_notes(*notes))
-    return _without_columns(shown, unused[0]), _without_columns(rest, ("norm", "from … to", *unused[1]))
+    hidden = ("norm", "from … to", "left minus right", *unused[1])
+    return _without_columns(shown, unused[0]), _without_columns(rest, hidden)
 
 
 def _is_result(figure: ClinicalFigure, still: bool) -> bool:
     """Whether the recording decided the figure and, in a movement, its change."""
     return figure.is_decided and (still or not moves(figure) or is_range_shown(figure))
+
+
+def _bracketed(text: str) -> str:
+    """A value with its interval in brackets: not to be used."""
+    return f"({text})" if "±" in text and not text.startswith("(") else text
 
 
 def source_text(figure: ClinicalFigure) -> str:
@@ -122,31 +130,36 @@ def moves(figure: ClinicalFigure) -> bool:
 
 
 def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
-    span = range_cell(figure, figure.is_decided)
+    span = range_cell(figure)
     span = SPAN_OF_PELVIS if span == NOT_SHOWN and figure.name in TURNED_WITH_PELVIS else span
     is_cobb = figure.name == "coronal_cobb"
     mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
     ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     ends = f"{ends}: {mean}" if not still and not moves(figure) else ends
+    norm = "–"
+    if found := norm_of(figure):
+        low, high = (number_text(end, 0) for end in found[:2])
+        norm = f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({found[2]})"
     source = source_text(figure) + "; can neither show nor exclude scoliosis" * is_cobb
-    return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm_text(figure) or "–", source)
+    return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm, source)
 
 
 # They compare people who stand still with the vertical.
 STANDING_ALIGNMENT = ("t1_slope", "sagittal_vertical_axis", "coronal_balance", "trunk_inclination")
 TURNED_WITH_PELVIS, SPAN_OF_PELVIS = ("pelvic_tilt", "sacral_slope"), "that of Pelvis tilt"  # the sacrum is one with it
-NOT_SHOWN, WITHIN = "not measured", "within its ±"  # text for a range that the recording did not show
+NOT_SHOWN = "not measured"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
     """Mean with its interval; in brackets where it is assumed, or set by the model."""
     text = interval_text(figure.mean, figure.sd, figure.unit)
-    return text if figure.is_decided or text == "–" else f"({text})"
+    return text if figure.is_decided else _bracketed(text)
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
-    """Whether the recording shows a change: it decided the quantity, and the range is larger than its ±."""
-    return figure.is_decided and (figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit))
+    """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds its ±."""
+    is_larger = figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit)
+    return figure.is_decided and not str(figure.verdict).startswith("partly") and is_larger
 
 
 def range_text(figure: ClinicalFigure) -> str:
@@ -154,13 +167,12 @@ def range_text(figure: ClinicalFigure) -> str:
     return "at least " * figure.is_cut + interval_text(range_of(figure), figure.range_sd, figure.unit)
 
 
-def range_cell(figure: ClinicalFigure, decided: bool = True) -> str:
-    """A range with its interval, in brackets where it is within its ±; `NOT_SHOWN` where it was not decided."""
-    if not decided:
+def range_cell(figure: ClinicalFigure) -> str:
+    """A range with its interval, in brackets where it is no result; `NOT_SHOWN` where it was not decided."""
+    if not figure.is_decided:
         return NOT_SHOWN
-    span, sd, unit = range_of(figure), figure.range_sd, figure.unit
-    shown = sd is None or is_beyond(span, sd, unit)
-    return range_text(figure) if shown else f"({interval_text(span, sd, unit)}), {WITHIN}"
+    plain = interval_text(range_of(figure), figure.range_sd, figure.unit)
+    return range_text(figure) if is_range_shown(figure) else _bracketed(plain)
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -200,15 +212,6 @@ def norm_of(figure: ClinicalFigure) -> tuple[float, float, str] | None:
     return (adults.mean - reach, adults.mean + reach, f"{adults.population}, {adults.short_source}")
 
 
-def norm_text(figure: ClinicalFigure) -> str:
-    """`norm_of` as text, '' where there is none."""
-    norm = norm_of(figure)
-    if norm is None:
-        return ""
-    low, high = (number_text(end, 0) for end in norm[:2])
-    return f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({norm[2]})"
-
-
 def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tuple[str, ...]]:
     if rhythm.ratio is None or verdict is Observability.ASSUMED:
         return []
@@ -220,7 +223,7 @@ def _rhythm_rows(rhythm: LumbopelvicRhythm, verdict: Observability) -> list[tupl
 def _limb_rows(
     joint: str, by_name: Mapping[str, ClinicalFigure], still: bool
 ) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """A row for each angle of a joint, and whether it is a result: in a movement, if both sides were measured."""
+    """A row for each angle of a joint, and whether a side of it is a result."""
     for angle, positive in JOINT_DEFINITIONS[joint][1]:
         sides = [by_name.get(f"{joint}_{angle}_{side}") for side in SIDE_WORDS]
         known = [side for side in sides if side is not None]
@@ -229,11 +232,23 @@ def _limb_rows(
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = [source_text(side).partition(" from ")[0] for side in known]
-        measured = all(_is_result(side, still) and side.verdict is Observability.MEASURED for side in known)
+        words = {side.name[-1]: source_text(side).partition(" from ")[0] for side in known}
+        source = " / ".join(dict.fromkeys(words.values()))
+        if len({*words.values()}) > 1:
+            source = ", ".join(f"{SIDE_WORDS[side]} {word}" for side, word in words.items())
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        yield (label, *cells, " / ".join(dict.fromkeys(words))), still or measured
+        yield (label, *cells, _side_difference(known, still), source), any(_is_result(side, still) for side in known)
+
+
+def _side_difference(sides: Sequence[ClinicalFigure], still: bool) -> str:
+    """Left minus right, of means or in a movement of ranges; in brackets within its ±, '–' unless both are results."""
+    if len(sides) < len(SIDE_WORDS) or not all(_is_result(side, still) for side in sides):
+        return "–"
+    right, left = ((one.mean or 0.0, one.sd) if still else (range_of(one), one.range_sd) for one in sides)
+    sd = None if right[1] is None or left[1] is None else float(np.hypot(right[1], left[1]))
+    text = interval_text(left[0] - right[0], sd, sides[0].unit, signed=True)
+    return text if sd is None or is_beyond(left[0] - right[0], sd, sides[0].unit) else _bracketed(text)
 
 
 def ends_text(figure: ClinicalFigure) -> str:
@@ -249,8 +264,7 @@ def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
     if not moves(figure):
         return ends_text(figure)
-    span = range_cell(figure, figure.is_decided)
-    return f"{span}, {ends_text(figure)}" if is_range_shown(figure) else span
+    return f"{range_cell(figure)}, {ends_text(figure)}" if is_range_shown(figure) else range_cell(figure)
 
 
 def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
@@ -313,20 +327,6 @@ def angle_table(
         f"Angles of single levels that are results: {len(rows)}",
         notes=_forced_statements(spine.forced),
     )
-
-
-def segments_table(figures: Sequence[ClinicalFigure], moving: bool, still: bool = False) -> PageTable | None:
-    """Least and greatest value, and range of each of `segment_figures`; None without any.
-
-    still: whether no posture changed; then means too. Without movement: values only, and no rotation.
-    """
-    rows = []
-    for figure in (one for one in figures if moving or REGION_PLANES[2] not in one.name):
-        span = range_cell(figure)
-        rows.append((figure.label, mean_cell(figure), ends_text(figure), span))
-    columns = ("Pelvis and thorax in the room", MEAN_COLUMN if moving else "Value", "From … to", "Range")
-    unused = ("from … to", "range") if not moving else () if still else (MEAN_COLUMN.lower(),)
-    return _without_columns(PageTable(columns, tuple(rows), page_words("levels")["room"]), unused) if rows else None
 
 
 def figures_of_level(

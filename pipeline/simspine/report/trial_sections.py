@@ -16,19 +16,20 @@ from simspine.core.types import Markers, Origin
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
-from simspine.reconstruction.headline import detected_points
+from simspine.reconstruction.headline import SKIN_MARKER_GROUP, detected_points, spine_points_by_source
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import are_results, range_charts
 from simspine.report.page import UNIT_SIGNS, number_text
-from simspine.report.scene import Curve, Scene
-from simspine.report.summary import ESTIMATED_VERDICTS
+from simspine.report.scene import Curve, Scene, colour_kinds
 
 _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 MOST_USABLE = 5  # ranges at the top of the page
+SEEN_SHARE = 0.5  # of the frames, from which a point counts as a source
+MOST_NAMED = 4  # points of a source
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
 
@@ -39,7 +40,7 @@ def scene_of_trial(trial: SolvedTrial, step: int = 1) -> Scene:
     bones, segments = bones_and_joints(trial.body.osim)
     posture = (*trial.curvature_figures, *trial.clinical_figures)
     still = tables.held_still(posture)
-    figures = (*most_moved((*region_figures(trial), *segment_figures(spine, ~trial.rejected))), *posture)
+    figures = (*most_moved(region_figures(trial)), *posture)
     left_out = () if still else tables.STANDING_ALIGNMENT
     drawn = [figure for figure in figures if figure.is_decided and figure.name not in left_out]
     return Scene(
@@ -66,8 +67,7 @@ def chain_of_body(spine: Markers) -> Markers:
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
     """Curves of regions, lordosis, kyphosis and clinical parameters; none for a single frame."""
-    clinical, sd = spine.clinical, spine.angles_sd
-    turned = from_first_frame(spine)
+    clinical, (turned, sd) = spine.clinical, from_first_frame(spine)
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
@@ -79,13 +79,20 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], s
     return angle_curves(angles, figures, still) if spine.frames > 1 else ()
 
 
-def from_first_frame(spine: SpineKinematics) -> np.ndarray:
-    """The spine's angles; rotation of pelvis and thorax in the room counts from the first frame."""
-    angles = np.array(spine.angles)
+def from_first_frame(spine: SpineKinematics) -> tuple[np.ndarray, np.ndarray | None]:
+    """The spine's angles and their deviations; rotation of pelvis and thorax in the room counts from the first frame.
+
+    Its deviation is that of a difference of two frames with independent errors, so the first has none.
+    """
+    angles, sd = np.array(spine.angles), None if spine.angles_sd is None else np.array(spine.angles_sd)
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        heading = angles[:, spine.levels.index(segment), 2]
-        heading -= heading[np.isfinite(heading)][:1].sum()
-    return angles
+        place = spine.levels.index(segment)
+        first = np.flatnonzero(np.isfinite(angles[:, place, 2]))[:1]
+        angles[:, place, 2] -= angles[first, place, 2].sum()
+        if sd is not None:
+            sd[:, place, 2] = np.hypot(sd[:, place, 2], sd[first, place, 2].sum())
+            sd[first, place, 2] = np.nan
+    return angles, sd
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
@@ -96,7 +103,7 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: 
         if figure.name in angles
         and (figure.name in tables.CURVATURE_KEYS or (figure.is_of_person and tables.moves(figure)))
     ]
-    panels = list(dict.fromkeys(map(panel_of, usable_ranges(shown) or shown)))[:MOST_MOVED]
+    panels = list(dict.fromkeys(map(panel_of, most_moved(shown) or shown)))[:MOST_MOVED]
     return tuple(
         _angle_curve(figure, *angles[figure.name], chosen=panel_of(figure) in panels, still=still) for figure in shown
     )
@@ -106,12 +113,6 @@ def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
     """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
     moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
     return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
-
-
-def usable_ranges(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """The angles of `most_moved` that were not only partly measured."""
-    moving = most_moved(figures)
-    return [one for one in moving if one.unit == "deg" and not str(one.verdict).startswith("partly")]
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -133,7 +134,7 @@ def _angle_curve(
     stated = f"mean {tables.mean_cell(figure)}" if figure.is_decided else ""
     if not still:
         stated = f"range {tables.range_text(figure)}" if tables.is_range_shown(figure) else ""
-    noted = figure.is_assumed or forced or figure.verdict in (Observability.PARTLY, *ESTIMATED_VERDICTS)
+    noted = figure.is_assumed or forced or str(figure.verdict).startswith(("partly", "estimated"))
     return Curve(
         name=side_of(figure) or figure.label,
         label=figure.label + sign,
@@ -151,21 +152,11 @@ def _angle_curve(
     )
 
 
-def movement_sentence(trial: SolvedTrial) -> str:
-    """The trial's name, and whether the person moved; '' without frames to tell that."""
-    words = page.page_words("top")
-    if trial.spine.frames == 1 or trial.rejected.all():
-        return ""
-    still = tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    return words["named"].format(name=trial.trial) + words["moved"] * (not still)
-
-
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
     """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
-    sums = (*region_figures(trial), *segment_figures(trial.spine, ~trial.rejected))
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
-    return usable_ranges((*sums, *posture))[:MOST_USABLE]
+    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"][:MOST_USABLE]
 
 
 def usable_table(trial: SolvedTrial) -> page.PageTable | None:
@@ -182,9 +173,8 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
 
 def short_name(figure: ClinicalFigure) -> str:
     """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
-    name = panel_of(figure).partition(",")[0].partition(" (")[0].removesuffix(" from the first frame")
-    in_room = figure.name.partition(" ")[0] in tables.SEGMENTS_IN_ROOM
-    return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name + " in the room" * in_room
+    name = panel_of(figure).partition(",")[0].partition(" (")[0].replace(" from the first frame", "")
+    return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name
 
 
 def ends_in_words(figure: ClinicalFigure) -> str:
@@ -205,20 +195,57 @@ def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]
     return [level for level in levels if set(level.split("-")) <= seen]
 
 
-def segment_figures(spine: SpineKinematics, kept: np.ndarray) -> tuple[ClinicalFigure, ...]:
-    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,)."""
+def segment_figures(
+    spine: SpineKinematics, kept: np.ndarray, sources: Mapping[str, tuple[str, str]]
+) -> tuple[ClinicalFigure, ...]:
+    """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,). sources: as below."""
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
-    spine = replace(spine, angles=from_first_frame(spine))
+    spine = replace(spine, angles=from_first_frame(spine)[0])
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
-            figures += [replace(one, label=f"{segment.capitalize()} {plane}")] * (one.sd is not None)
+            source = sources.get(segment, (one.decided_by,) * 2)["tilt" not in plane]
+            label = f"{segment.capitalize()} {plane}".replace(" (", " in the room (")
+            figures += [replace(one, label=label, decided_by=source)] * (one.sd is not None)
     return tuple(figures)
 
 
+def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
+    """{'pelvis': (source of its tilt, of its other angles)}: the points that show a segment in half of the frames.
+
+    Points on its left-right axis, hips or shoulders, do not show its tilt: without a lumbar marker that is assumed.
+    """
+    points, words = trial.markers, page.page_words("room_sources")
+    unseen = words["assumed" if lacks_lumbar_marker(trial) else "inferred"]
+    carriers, sources = dict(zip(trial.body.marker_names, trial.body.marker_bodies, strict=True)), {}
+    kinds = zip(points.names, colour_kinds(points), points.present.mean(0), strict=True)
+    seen = [(name, kind) for name, kind, share in kinds if kind != Origin.INFERRED and share >= SEEN_SHARE]
+    for segment, said in words["segments"].items():
+        names = defaultdict[str, list[str]](list)
+        for name, kind in seen:
+            if re.match(said["bodies"], carriers.get(name, "")):
+                names[words["kinds"][kind]].append(skin_landmark(name))
+        cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
+        text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
+        is_on_axis = all(name.endswith(said["axis"]) for found in names.values() for name in found)
+        sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
+    return sources
+
+
+def lacks_lumbar_marker(trial: SolvedTrial) -> bool:
+    """Whether the spine was seen by single skin markers only, none of them lumbar, and lordosis was not decided."""
+    ways = spine_points_by_source(trial.markers)
+    lumbar = any(name[0] == "L" and name[1:2].isdigit() for name in ways.get(SKIN_MARKER_GROUP, ()))
+    assumed = any(figure.is_assumed for figure in trial.curvature_figures if figure.name == "lla")
+    return [*ways] == [SKIN_MARKER_GROUP] and not lumbar and assumed
+
+
 def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
-    """Angles of the sums of levels, thorax on pelvis first, without lumbar flexion if that is a clinical parameter."""
+    """Angles of the sums of levels, thorax on pelvis first, then of the segments in the room.
+
+    Without lumbar flexion if that is a clinical parameter, and without rotation in the room of a single frame.
+    """
     spine, shares, names = trial.spine, trial.observed_shares, page.page_words("regions")
     words = observability_of(spine.levels, shares, spine.forced, estimated=trial.spine_estimated)
     figures = list[ClinicalFigure]()
@@ -229,27 +256,27 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
             is_shown = one.sd is not None and not is_stated
-            figures += [replace(one, label=label)] * is_shown
-    return tuple(figures)
+            is_shared = level == "lumbar" and one.is_decided and lacks_lumbar_marker(trial)
+            decided = str(Observability.ASSUMED) if is_shared else one.decided_by
+            figures += [replace(one, label=label, decided_by=decided)] * is_shown
+    room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
+    return (*figures, *(one for one in room if spine.frames > 1 or "first frame" not in one.label))
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     """Clinical parameters, and angles of the levels."""
-    spine, levels = trial.spine, list[page.PageTable]()
+    spine, levels = trial.spine, list[page.PageTable | None]()
     if spine.angles_sd is not None:
-        kept, estimated = ~trial.rejected, trial.spine_estimated
         marked = levels_between_markers(spine.levels, trial.markers)
-        shares, table = trial.observed_shares, trial.sized.levels
-        found = tables.angle_table(spine, shares, table, kept=kept, estimated=estimated, marked=marked)
-        levels += [] if found is None else [found]
+        known = (spine, trial.observed_shares, trial.sized.levels)
+        levels.append(tables.angle_table(*known, kept=~trial.rejected, estimated=trial.spine_estimated, marked=marked))
     figures = (*trial.curvature_figures, *trial.clinical_figures)
     still, words = tables.held_still(figures), page.page_words("means")
     first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
-    room = tables.segments_table(segment_figures(spine, ~trial.rejected), moving=spine.frames > 1, still=still)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
         first = replace(first, caption=words["failed"] * did_not_fit(trial.findings) + words[kind])
-    return tuple(table for table in (first, room, *others, *levels) if table is not None)
+    return tuple(table for table in (first, *others, *levels) if table is not None)
 
 
 def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page.Picture]:
@@ -265,8 +292,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
 def level_pictures(trial: SolvedTrial) -> tuple[page.Picture, ...]:
     """Ranges of the levels, or their angles in a single frame; none where no level is a result."""
     spine, kept = trial.spine, ~trial.rejected
-    joints = [level.name for level in trial.sized.levels if level.coordinates and level.name in spine.levels]
-    joints = joints or list(spine.levels)
+    joints = [one.name for one in trial.sized.levels if one.coordinates and one.name in spine.levels] or [*spine.levels]
     rows = [spine.levels.index(level) for level in joints]
     angles, shares = spine.angles[kept][:, rows], trial.observed_shares[rows]
     sd = None if spine.angles_sd is None else spine.angles_sd[kept][:, rows]

@@ -68,7 +68,7 @@ def _write_trial_page(context: Context, trial: str) -> None:
     config = context.config
     section = _part_section(_read_part(config, context.subject, trial), config, "t1", apart=True)
     content = ReportContent(
-        title=section.name, subtitle=config.name, trials=(section,), notice=REPORT_NOTICE, alone=True,
+        title=section.name, subtitle=section.recorded, trials=(section,), notice=REPORT_NOTICE, alone=True,
         home=("../report.html", f"{config.name}, all trials"),
     )  # fmt: skip
     page.write_report(page_of_trial(context.paths.results, context.subject, trial), content)
@@ -159,7 +159,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
-        subtitle=", ".join([*counted, made]),
+        subtitle=", ".join([*([sections[0].recorded] if len(sections) == 1 and not links else counted), made]),
         summary=_rows_of_fit(summary, config),
         findings=tuple(findings) if links else (),
         overview=_overview_table(summary["trials"], parts),

@@ -193,7 +193,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
         title=" → ".join(trials),
         subtitle=beyond_error(changes),
         trials=tuple(
-            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:4])
+            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
             for name, scene in scenes.items()
         ),
         comparisons=(table,),

@@ -1,7 +1,7 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
-const PAPER = [340, 320]; // px of the picture on paper, as in the style sheet
+const PAPER = [340, 272]; // px of the picture on paper, as in the style sheet
 const ORIGINS = ["detected", "skin", "estimated", "inferred", "given"];
 
 class Stage {
@@ -405,7 +405,7 @@ class Stage {
     // As on paper: half of its width, and the whole body in it.
     const [size, distance] = [this.size, this.orbit.distance];
     this.shape(PAPER);
-    this.orbit.distance = Math.max(3.6, this.reach() / Math.tan((this.camera.fov * Math.PI) / 360) / this.camera.aspect);
+    this.orbit.distance = Math.max(4, this.reach() / Math.tan((this.camera.fov * Math.PI) / 360) / this.camera.aspect);
     this.draw(true);
     this.orbit.distance = distance;
     this.image ??= this.element.appendChild(Object.assign(new Image(), { className: "p-still", alt: "" }));

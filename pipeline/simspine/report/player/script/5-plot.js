@@ -148,7 +148,7 @@ class Plot {
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
     this.heading(panel, curves, top, narrow);
-    const lines = curves.map(({ values, sd, name, note, look, assumed, forced }) => ({ values, sd, name, note, look, finding: !assumed && !forced }));
+    const lines = curves.map((curve) => ({ ...curve, finding: isResult(curve) }));
     return { lines, y, top, unit };
   }
 
@@ -183,7 +183,7 @@ class Plot {
     const [first] = curves;
     const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, first.assumed && !this.paper ? `${narrow ? "" : `${first.note}: `}not a result` : first.note);
+    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, isResult(first) || first.forced || this.paper ? first.note : `${narrow ? "" : `${first.note}: `}not a result`);
     const key = this.key(curves);
     if (!key) return;
     if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
@@ -240,7 +240,8 @@ class Plot {
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
-        const text = known ? intervalText(value, sd?.[frame], unit) : "–";
+        const isReference = Math.abs(value) < 0.05 && sd && !Number.isFinite(sd[frame]); // from which the others count
+        const text = known ? (isReference ? `0${unit}, the reference` : intervalText(value, sd?.[frame], unit)) : "–";
         const textContent = side + (known && !finding ? `(${text})` : text) + (known && differ && note ? `, ${note}` : "");
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
@@ -271,6 +272,34 @@ class Curves {
   show(frame) {
     for (const plot of this.plots) plot.show(frame);
   }
+}
+
+// Whether the page states a mean or range of the curve: a change that was partly measured looks too small.
+function isResult({ assumed, forced, note, stated }) {
+  return !assumed && !forced && (Boolean(stated) || !note.startsWith("partly"));
+}
+
+// All curves as text: a line for each frame, two columns for each curve.
+function curvesAsTable({ header, arrays }) {
+  const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
+  const names = header.curves.flatMap((curve) => {
+    const unit = curve.unit.trim() || "1";
+    return [`${curve.label}, ${unit}${isResult(curve) ? "" : " (not a result)"}`, `± 95 %, ${unit}`];
+  });
+  const rows = Array.from({ length: header.frames }, (_, frame) => [
+    frame * header.step, seconds({ header }, frame).toFixed(4), statusOf({ header, arrays }, frame)[0],
+    ...header.curves.flatMap((_curve, i) => [arrays[`curve/${i}`][frame], NORMAL_95 * arrays[`sd/${i}`]?.[frame]].map((value) => (Number.isFinite(value) ? value.toFixed(3) : ""))),
+  ]);
+  return [["frame", "time, s", "status", ...names].map(quoted), ...rows].map((row) => row.join(",")).join("\r\n");
+}
+
+// The curves shown as a picture of their own, with the page's styles.
+function curvesAsPicture(plot) {
+  const svg = plot.svg.cloneNode(true);
+  svg.classList.add("p-plot");
+  svg.style.fontFamily = "sans-serif";
+  svgElement(svg, "style", {}, document.querySelector("style").textContent);
+  return new XMLSerializer().serializeToString(svg);
 }
 
 // A value with its interval, rounded as the page's tables are.

@@ -35,6 +35,8 @@ class Player {
     part("next").addEventListener("click", () => this.step(1));
     this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
     part("save").addEventListener("click", () => this.save());
+    part("csv")?.addEventListener("click", () => this.keep("curves.csv", new Blob([`\ufeff${curvesAsTable(this.data)}`], { type: "text/csv" })));
+    part("svg")?.addEventListener("click", () => this.keep("curves.svg", new Blob([curvesAsPicture(this.plot)], { type: "image/svg+xml" })));
     part("speed").addEventListener("change", () => this.setSpeed(Number(part("speed").value)));
     for (const button of this.root.querySelectorAll("[data-view]")) {
       button.addEventListener("click", () => this.stage.setView(button.dataset.view));
@@ -143,13 +145,16 @@ class Player {
   // The view of this moment as a file.
   save() {
     const time = seconds(this.data, this.frame).toFixed(2);
-    this.stage.save(`${this.data.header.name} · ${time} s`, (blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      link.download = `${this.data.header.name.replace(/[^\w.-]+/g, "_")}_${time}s.png`;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    });
+    this.stage.save(`${this.data.header.name} · ${time} s`, (blob) => this.keep(`${time}s.png`, blob));
+  }
+
+  // A file for the user, named after the trial.
+  keep(ending, blob) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${this.data.header.name.replace(/[^\w.-]+/g, "_")}_${ending}`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   }
 
   faster(direction) {
