@@ -197,8 +197,9 @@ def write_new_config(
     elif given.are_markers:
         trials, said = _marker_trials(given.files, marker_set)
     elif given.calibration is None:
-        wanted = "videos and 2D points need a calibration (--calibration); markers, a .trc or .c3d file"
-        raise InputError(f"{given.files[0]}: {wanted}.")
+        raise InputError(
+            f"{given.files[0]}: videos and 2D points need a calibration (--calibration); markers, a .trc or .c3d file."
+        )
     else:
         trial, rate, said = (_points_trial if given.are_points else _video_trial)(given, given.calibration)
         trials = {given.trial or "trial": trial}
