@@ -25,7 +25,7 @@ from simspine.core.skeletons import VERTEBRA_OF
 from simspine.core.types import Markers, Origin
 from simspine.synthesis.bodies import body_landmarks
 from simspine.synthesis.population import make_subject
-from simspine.synthesis.virtual_trial import make_trial, true_points, true_vertebra_centres
+from simspine.synthesis.virtual_trial import make_trial, true_markers, true_points
 
 SIX = (*REQUIRED_JOINTS, *EAR_POINTS)
 
@@ -135,7 +135,7 @@ def test_nearer_to_true_spines_than_the_rule():
     ours, rules = [], []
     for index, action in ((0, "Walking"), (2, "Sitting")):
         trial = make_trial(make_subject(3, index), action, 1, 20)
-        seen, true = true_points(trial), true_vertebra_centres(trial)
+        seen, true = true_points(trial), true_markers(trial).select(list(trial.truth.vertebrae))
         spine = spine_from_joints(seen)
         named = true.xyz[:, true.indices([VERTEBRA_OF[name] for name in SPINE])]
         found = spine.xyz[:, spine.indices([VERTEBRA_OF[name] for name in SPINE])]

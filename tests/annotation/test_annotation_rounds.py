@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -15,7 +15,6 @@ from simspine.annotation.exchange import (
     advance_round,
     open_frames,
     read_rounds,
-    rounds_json,
     with_proposals,
 )
 from simspine.annotation.labels import (
@@ -159,7 +158,7 @@ def test_nothing_that_stands_in_the_folder_is_run(plain, tmp_path):
     correct(plain, "anna", advance_round(plain, "anna", 2, None, str)[0].frames)
     rounds = advance_round(plain, "anna", 2, None, str)
     path = plain.home / "rounds" / "rounds.json"
-    path.write_text(rounds_json([replace(rounds[0], hook=f"touch {tmp_path}/run")]))
+    path.write_text(json.dumps([asdict(rounds[0]) | {"hook": f"touch {tmp_path}/run"}]))
     with pytest.raises(InputError, match=r"proposals\.h5"):
         advance_round(plain, "anna", 2, None, str)
     assert not (tmp_path / "run").exists()

@@ -243,10 +243,10 @@ def test_easymocap_with_a_second_person_who_comes_later(tmp_path):
     assert first.targets != second.targets
     assert second.source.present.any(1).tolist() == [k > 4 for k in range(FRAMES)]
     out = tmp_path / "two.yaml"  # one height would have sized both
-    assert "shows 2 people: 0, 1. Leave it out" in failed(
+    assert "one height or mass for 0, 1: leave it out" in failed(
         call("init", tmp_path, "--rate", str(RATE), "--height", "1.8", "--out", out)
     )
-    with pytest.raises(InputError, match="shows 2 people: 0, 1"):
+    with pytest.raises(InputError, match="one height or mass for 0, 1: leave it out"):
         ss.reconstruct(read_session(tmp_path, rate=RATE), height=1.8)
     assert not out.exists()
 

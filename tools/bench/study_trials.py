@@ -38,8 +38,8 @@ from simspine.synthesis.virtual_trial import (
     make_trial,
     spine_truth,
     true_human36m_joints,
+    true_markers,
     true_points,
-    true_vertebra_centres,
     virtual_rig,
 )
 from simspine.vision.options import FilterOptions, MergeOptions
@@ -112,7 +112,7 @@ def true_trial(made: TruthTrial) -> TrueTrial:
     for pair in read_correspondence("human36m"):
         xyz[:, exact.index(pair.point)] = meant[:, joints.index(pair.marker)]
     marked = markers_in_frame(exact.select(SPINE_MARKERS), "y_up")
-    centres = markers_in_frame(true_vertebra_centres(made), "y_up")
+    centres = markers_in_frame(true_markers(made).select(list(made.truth.vertebrae)), "y_up")
     truth = TrialSpine(replace(spine_truth(made), markers=marked), centres, np.zeros(made.frames, bool))
     return TrueTrial(made.subject.name, made.trial, markers_in_frame(exact.with_(xyz=xyz), "y_up"), truth, made=made)
 

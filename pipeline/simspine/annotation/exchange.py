@@ -256,11 +256,6 @@ def read_rounds(recording: RecordedViews) -> tuple[Round, ...]:
     return rounds
 
 
-def rounds_json(rounds: Sequence[Round]) -> str:
-    """Text of `rounds.json`."""
-    return _ROUNDS.dump_json(tuple(rounds), indent=1).decode() + "\n"
-
-
 def open_frames(rounds: Sequence[Round]) -> tuple[int, ...]:
     """Frames of the round that is being corrected; () where there is none."""
     return rounds[-1].frames if rounds and not rounds[-1].corrected else ()
@@ -362,7 +357,7 @@ def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
 
 
 def _keep_rounds(recording: RecordedViews, rounds: tuple[Round, ...]) -> tuple[Round, ...]:
-    write_text(_rounds_folder(recording) / "rounds.json", rounds_json(rounds))
+    write_text(_rounds_folder(recording) / "rounds.json", _ROUNDS.dump_json(rounds, indent=1).decode() + "\n")
     return rounds
 
 

@@ -148,12 +148,10 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     cameras = stored["cameras"]
     if paths.cameras(name).is_file():
         cameras = read_store(paths.cameras(name), ["cameras"])["cameras"]
-    sources = _videos_of(folder, target, person, name)
+    sources = _videos_of(folder, target, person, name, cameras=cameras)
     keypoints, timing = stored["keypoints"], timing_in(stored)
     if not isinstance(keypoints, Keypoints) or len(sources) != keypoints.views:
         raise InputError(f"{paths.keypoints(name)} has other views than the configuration has videos.")
-    filmed = [camera.name for camera in _cameras_of(sources, cameras)]  # their order may have changed since the run
-    sources = tuple(sources[filmed.index(camera.name)] for camera in cameras)
     detected = pseudo_labels(keypoints)
     note = (
         f"{paths.vertebrae(name)} does not exist: points of the spine that the detector did not see have no first "
@@ -174,7 +172,9 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     )
 
 
-def _videos_of(folder: Path, target: Target, subject: str, trial: str) -> tuple[Video | Stills, ...]:
+def _videos_of(
+    folder: Path, target: Target, subject: str, trial: str, cameras: Sequence[Camera]
+) -> tuple[Video | Stills, ...]:
     path = target.config or folder / "config.yaml"
     if not path.is_file():
         raise InputError(f"{path} does not exist. Name the configuration of the results, for their videos (--config).")
@@ -183,7 +183,8 @@ def _videos_of(folder: Path, target: Target, subject: str, trial: str) -> tuple[
     videos = capture_of_config(config.subject(subject).trials[trial], subject, config).videos
     if not videos:
         raise InputError(f"{subject}/{trial} has no videos: there is nothing to annotate in.")
-    return tuple(open_recording(path) for path in videos)
+    by_camera = dict(zip([camera.name for camera in match_cameras_to_views(videos, cameras)], videos, strict=True))
+    return tuple(open_recording(by_camera[camera.name]) for camera in cameras if camera.name in by_camera)
 
 
 def with_spine(keypoints: Keypoints, cameras: Sequence[Camera], markers: Markers, centres: Markers | None) -> Keypoints:
@@ -215,9 +216,8 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     videos = [source for source in sources if isinstance(source, Video)]
     video.check_whole(videos)
     calibration = _calibration(folder)
-    cameras = None
-    if calibration is not None and len(sources) > 1:
-        cameras = _cameras_of(sources, calibration)
+    named = [source if isinstance(source, Video) else source.path for source in sources]
+    cameras = tuple(match_cameras_to_views(named, calibration)) if calibration and len(sources) > 1 else None
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     rows = _rows_of_views(sources[0].frames, len(sources), None)
@@ -225,10 +225,6 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     name = folder.stem if folder.is_file() else folder.name
     start = pseudo_labels(keypoints)
     return RecordedViews(name, views, sources, rows, cameras=cameras, start=start, rate=rate, home=home)
-
-
-def _cameras_of(sources: Sequence[Video | Stills], cameras: Sequence[Camera]) -> tuple[Camera, ...]:
-    return tuple(match_cameras_to_views([s if isinstance(s, Video) else s.path for s in sources], cameras))
 
 
 def _view_paths(folder: Path) -> list[Path]:

@@ -4,6 +4,7 @@ itself, and evaluation of any method's predictions.
 
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -100,8 +101,7 @@ def train_group():
     """Train networks that find the spine."""
 
 
-def say_progress(line: str) -> None:
-    say(line, err=True)
+say_progress = partial(say, err=True)  # a line of a long command
 
 
 @train_group.command("spine")

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import wraps
 from numbers import Integral
 from types import MappingProxyType, UnionType
@@ -49,12 +50,10 @@ def require_numbers(
 
 
 def require_finite_number(name: str, value: Any) -> float:
-    try:
+    with suppress(TypeError, ValueError, OverflowError):
         number = float(value)
         if np.isfinite(number) and not isinstance(value, bool | np.bool_):
             return number
-    except (TypeError, ValueError, OverflowError):
-        pass
     raise InputError(f"{name} is {value!s:.80}, expected a finite number.")
 
 

@@ -441,8 +441,7 @@ def evenly_along(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def thinned_line(points: np.ndarray, parts: int) -> np.ndarray:
-    """Ends of a line (n, axes) and, between them, its means in `parts` equal stretches of the straight way from end to
-    end. A polyline through dense points that err sideways is longer than the line."""
+    """Ends of a line (n, axes), and means of `parts` equal stretches: errors of dense points lengthen a line."""
     chord = points[-1] - points[0]
     share = (points[1:-1] - points[0]) @ chord / np.maximum(chord @ chord, 1e-300)
     stretch = np.clip(parts * share, 0, parts - 1).astype(int)

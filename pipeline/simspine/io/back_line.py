@@ -121,8 +121,7 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
     from scipy.spatial import cKDTree
 
     drawn = _line_of_csv(line, unit)
-    scale = UNITS_PER_METRE[drawn.unit]
-    cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / scale  # leaves out NaN, too
+    cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / UNITS_PER_METRE[drawn.unit]  # leaves out NaN, too
     if not len(cloud):
         raise InputError(f"{path}: no points with three coordinates; cut short?")
     targets = drawn.points[0][np.isfinite(drawn.points[0]).all(1)]
@@ -218,11 +217,7 @@ def _in_metres(path: Path, xyz: np.ndarray, names: Sequence[str], unit: str | No
 
 def _line_length(xyz: np.ndarray) -> tuple[float, float]:
     """Length of the line and of its longest step, by the points that are not missing: medians over the frames."""
-    lengths = []
-    for points in xyz:
-        present = points[np.isfinite(points).all(1)]
-        if len(present) > 1:
-            along = distances_along(present)
-            lengths.append((along[-1], np.diff(along).max()))
-    length, step = np.median(lengths, axis=0) if lengths else (np.nan, np.nan)
+    present = (points[np.isfinite(points).all(1)] for points in xyz)
+    steps = [np.diff(distances_along(points)) for points in present if len(points) > 1]
+    length, step = np.median([(one.sum(), one.max()) for one in steps], axis=0) if steps else (np.nan, np.nan)
     return float(length), float(step)

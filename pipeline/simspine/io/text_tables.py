@@ -8,6 +8,7 @@ import tomllib
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -151,11 +152,9 @@ def parse_number(cell: str, where: str) -> float:
         return np.nan
     if _INFINITE_NUMBER.fullmatch(lower):
         return np.inf
-    try:
+    with suppress(ValueError):
         if "_" not in cell:
             return float(cell)
-    except ValueError:
-        pass
     mixed = " Other numbers of the table have a decimal point." if _DECIMAL_COMMA.fullmatch(cell) else ""
     raise InputError(f"{where}: {cell!r} is not a number.{mixed}")
 
@@ -254,11 +253,9 @@ def rounding_step(texts: Sequence[str]) -> float:
 
 
 def _row_numbers(row: list[str], where: str) -> np.ndarray | list[float]:
-    try:
+    with suppress(ValueError):
         if not any("_" in cell for cell in row):  # Python takes 1_000 for a number
             return np.array(row, float)
-    except ValueError:
-        pass
     return [parse_number(cell, where) for cell in row]
 
 

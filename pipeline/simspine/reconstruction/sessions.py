@@ -60,8 +60,7 @@ class OtherSession:
     def __post_init__(self):
         people = dict.fromkeys(trial.person for trial in self.trials)
         if len(people) > 1 and (self.height or self.mass):
-            text = f"a height or mass is given, but the session shows {len(people)} people: {list_names(people)}"
-            raise InputError(f"{text}. Leave it out; a configuration (`simspine init`) has one for each.")
+            raise InputError(f"one height or mass for {list_names(people)}: leave it out, or configure each of them.")
 
 
 def require_points(points: Detections | Markers, where: str) -> None:

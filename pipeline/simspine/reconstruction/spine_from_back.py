@@ -143,9 +143,8 @@ def _markers_on_back(
         landmarks["c7"] = _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1, frames=len(points))
     dimples = landmarks.get("psis")
     drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
-    _check_length(points, drawn)
     curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
-    length = _length_of_back(curves, dimples, frame=frame)
+    length = _checked_length(points, drawn, curves, dimples=dimples, frame=frame)
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
     if dimples is not None:
@@ -201,9 +200,11 @@ def _back_curve(points: np.ndarray, along: np.ndarray, landmarks: Mapping[str, n
     return points[seen[begin : end + 1]] if end - begin + 1 >= MIN_POINTS else nothing
 
 
-def _check_length(points: np.ndarray, curves: list[np.ndarray]) -> None:
-    """`InputError` for lines that are too short or too long for a back, by way of all their points."""
-    lengths = np.array([distances_along(curve)[-1] for curve in curves])
+def _checked_length(
+    points: np.ndarray, drawn: list[np.ndarray], curves: list[np.ndarray], dimples: np.ndarray | None, frame: str
+) -> float:
+    """Length of the thinned `curves`, m. frame: of the given points. `InputError` for a line that is no back."""
+    lengths = np.array([distances_along(curve)[-1] for curve in drawn])
     if not np.isfinite(lengths).any():
         known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
         raise InputError(
@@ -217,10 +218,6 @@ def _check_length(points: np.ndarray, curves: list[np.ndarray]) -> None:
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
             "Is the unit metres, and are its points in order, none of them off the line?"
         )
-
-
-def _length_of_back(curves: list[np.ndarray], dimples: np.ndarray | None, frame: str) -> float:
-    """Length along the skin, m. frame: of the given points. Raises `InputError` for a line that is no back."""
     length = float(np.nanmedian([distances_along(curve)[-1] for curve in curves]))
     falls = np.array([curve[0, 1] - curve[-1, 1] for curve in curves])
     row = int(np.nanargmax(np.abs(falls)))

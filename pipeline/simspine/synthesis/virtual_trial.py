@@ -202,11 +202,6 @@ def true_points(trial: TruthTrial) -> Markers:
     return true_markers(trial).select(load_skeleton("simspine37").names)
 
 
-def true_vertebra_centres(trial: TruthTrial) -> Markers:
-    """Centres of the vertebrae C1…L5 and S1, z_up."""
-    return true_markers(trial).select(list(trial.truth.vertebrae))
-
-
 def true_human36m_joints(trial: TruthTrial) -> np.ndarray:
     """(frames, 32, 3) m, z_up: Human3.6M's joints, in its order, at joint centres."""
     found, places = true_markers(trial), read_sided_table("human36m_joints.yaml")
@@ -298,7 +293,7 @@ def write_trial(
         paths["spine"],
         motion=made.motion,
         points=true_points(made),
-        vertebrae=true_vertebra_centres(made),
+        vertebrae=true_markers(made).select(list(made.truth.vertebrae)),
         joints=true_human36m_joints(made),
         levels=list(spine.levels),
         angles=np.asarray(spine.angles),

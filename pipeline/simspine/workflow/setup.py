@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -175,7 +176,7 @@ def write_new_config(
     name: str,
     subject: str,
     marker_set: str | None = None,
-    person: Mapping[str, float] | None = None,
+    person: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a configuration for files, or nothing if they do not fit; returns what to do next. person: m, kg."""
     if out.exists():
