@@ -1,7 +1,7 @@
 // The 3D view of one trial. Draws only when something changed; coarser while moving if the machine is slow.
 
 const RIB = 0.42; // opacity
-const PAPER = [340, 272]; // px of the picture on paper, as in the style sheet
+const PAPER = [340, 256]; // px of the picture on paper, as in the style sheet
 const ORIGINS = ["detected", "skin", "estimated", "inferred", "given"];
 
 class Stage {
