@@ -464,8 +464,8 @@ def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     copied.run(*STAGES)
 
     def commands_that_say(words: str) -> list[bool]:
-        commands = ("summary", "validate", "export --format csv", "check")
-        said = [call(*command.split(), "--config", copied.file) for command in commands]
+        commands = ("summary --config", "validate", "export --format csv --config", "check --config")
+        said = [call(*command.split(), copied.file) for command in commands]
         return [words in " ".join(done.output.split()) for done in said]
 
     cameras.touch()

@@ -110,10 +110,13 @@ def check_quality_command(config, quiet):
 def validate_dataset_command(dataset, config, out):
     """Tables of curvature and range of motion, next to published values.
 
-    DATASET: an HDF5 file. Each value says how much of it the data decided. Columns: docs/validation.md.
+    DATASET: an HDF5 file, or a configuration. Each value says how much of it the data decided. Columns:
+    docs/validation.md.
     """
     from simspine.workflow.results import write_validation
 
+    if dataset is not None and dataset.suffix.lower() in (".yaml", ".yml"):
+        config, dataset = named_config(dataset), None
     if dataset is None:
         from simspine.workflow.dataset import dataset_file
         from simspine.workflow.jobs import warn_if_stale
