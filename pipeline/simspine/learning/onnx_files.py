@@ -6,8 +6,7 @@ import json
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,56 +24,46 @@ ONNX_OPSET = 17
 ONNX_TOLERANCE = 1e-4  # largest allowed difference of an output between PyTorch and onnxruntime
 
 
-@dataclass(frozen=True)
-class OnnxLayout:
-    """inputs, outputs: names; the first axis of each has any length. points: length of the second axis of all
-    outputs, which tracing does not record. properties: texts for the file's metadata (`metadata_props`)."""
+def write_onnx(path: Path, network: nn.Module, crops: Tensor, outputs: tuple[str, ...], points: Sequence[str]) -> float:
+    """Write a network; returns the largest difference between onnxruntime's and PyTorch's outputs for `crops`.
 
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    points: int
-    properties: Mapping[str, str]
-
-
-def write_onnx(path: Path, network: nn.Module, given: tuple[Tensor, ...], layout: OnnxLayout) -> float:
-    """Write a network; returns the largest difference between onnxruntime's and PyTorch's outputs for `given`.
-
-    Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their greatest value."""
+    outputs: names; their second axis is that of the points, whose names go into the file's metadata. The first axis of
+    all has any length. Raises `InputError` where outputs differ by more than `ONNX_TOLERANCE`, relative to 1 or their
+    greatest value."""
     network = network.eval()
-    free = {name: {0: "n"} for name in (*layout.inputs, *layout.outputs)}
+    free = {name: {0: "n"} for name in ("crops", *outputs)}
     with atomic_path(path) as temporary:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch announces another exporter, which needs further packages
             torch.onnx.export(
-                network, given, str(temporary), input_names=list(layout.inputs), output_names=list(layout.outputs),
+                network, (crops,), str(temporary), input_names=["crops"], output_names=list(outputs),
                 opset_version=ONNX_OPSET, dynamic_axes=free, dynamo=False,
             )  # fmt: skip
-        _complete_onnx(temporary, layout)
-        one = tuple(part[:1] for part in given)  # another batch size shows what tracing took for a constant
-        worst = max(_largest_difference(network, temporary, inputs) for inputs in (given, one))
+        _complete_onnx(temporary, points)
+        # another batch size shows what tracing took for a constant
+        worst = max(_largest_difference(network, temporary, given) for given in (crops, crops[:1]))
         if not worst <= ONNX_TOLERANCE:
             raise InputError(f"{path}: onnxruntime and PyTorch differ by {worst:.1e}, over {ONNX_TOLERANCE}.")
     return worst
 
 
-def _complete_onnx(path: Path, layout: OnnxLayout) -> None:
+def _complete_onnx(path: Path, points: Sequence[str]) -> None:
+    """Add what tracing does not record."""
     import onnx
 
     model = onnx.load(str(path))
     for output in model.graph.output:
-        output.type.tensor_type.shape.dim[1].dim_value = layout.points
-    onnx.helper.set_model_props(model, dict(layout.properties))
+        output.type.tensor_type.shape.dim[1].dim_value = len(points)
+    onnx.helper.set_model_props(model, {"names": json.dumps(points)})
     onnx.checker.check_model(model)
     onnx.save(model, str(path))
 
 
-def _largest_difference(network: nn.Module, path: Path, given: tuple[Tensor, ...]) -> float:
+def _largest_difference(network: nn.Module, path: Path, crops: Tensor) -> float:
     """Largest difference of an output, relative to its greatest value where that is above 1."""
-    session = open_session(path)
-    names = [entry.name for entry in session.get_inputs()]
-    found = session.run(None, {name: part.numpy() for name, part in zip(names, given, strict=True)})
+    found = open_session(path).run(None, {"crops": crops.numpy()})
     with torch.no_grad():
-        wanted = [part.numpy() for part in network(*given)]
+        wanted = [part.numpy() for part in network(crops)]
     return max(
         float(np.abs(output - expected).max() / max(np.abs(expected).max(), 1.0))
         for output, expected in zip(found, wanted, strict=True)

@@ -1,6 +1,5 @@
 """Training of a spine detector: teachers, training on crops, predictions, and its ONNX file. Needs PyTorch."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from simspine.core.errors import InputError
 from simspine.learning import spine_network
 from simspine.learning.descent import TOTAL_LOSS, Descent, DescentHistory, DescentRun, train_by_descent
-from simspine.learning.onnx_files import OnnxLayout, write_onnx
+from simspine.learning.onnx_files import write_onnx
 from simspine.learning.options import (
     CROP_SIZE_PX,
     POINT_CHOICES,
@@ -281,5 +280,5 @@ def export_onnx(path: Path, weights: spine_network.NetworkWeights) -> float:
     2, 2) px². The points' names are in the file's metadata, key `names`. Raises `InputError` as `write_onnx` does.
     """
     crops = torch.as_tensor(np.random.default_rng(1).standard_normal((2, 3, *CROP_SIZE_PX)), dtype=torch.float32)
-    layout = OnnxLayout(("crops",), ONNX_OUTPUTS, len(weights.names), {"names": json.dumps(weights.names)})
-    return write_onnx(path, _Exported(spine_network.build_network(weights)), (crops,), layout)
+    network = spine_network.build_network(weights)
+    return write_onnx(path, _Exported(network), crops, outputs=ONNX_OUTPUTS, points=weights.names)
