@@ -284,9 +284,6 @@ def _check_head(
         raise InputError(f"{text}. Choose another --out. {advice}.")
 
 
-# The ranking of frames for correction: least confident points, disagreement between views, jumps over time come first
-
-
 FRAMES_PER_BATCH = 20  # frames handed out at a time
 MIN_SEPARATION_S = 0.1  # between two frames of a batch: neighbours show nearly the same
 WORST_POINTS_COUNTED = 3  # points of a frame that count, so that few bad ones show among forty good ones
