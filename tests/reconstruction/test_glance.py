@@ -44,7 +44,7 @@ def test_it_counts_what_there_is(found):
     stature = measured.partition("Upright, the skeleton is ")[2].partition(" m tall:")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
-    assert "2 unseen points of the spine are guessed" in said(replace(found, markers=unseen), "What was recorded")
+    assert "2 unseen points of the spine are inferred" in said(replace(found, markers=unseen), "What was recorded")
 
 
 def test_angles_in_the_room_name_the_points_that_show_them(found):
@@ -146,7 +146,7 @@ def test_a_movement_is_called_one_and_standing_is_advised(found):
         figure = replace(sva, minimum=0.0, maximum=reach, range_sd=range_sd)
         assert held_still([figure]) == still
         vars(trial)["curvature_figures"], vars(trial)["clinical_figures"] = (), (figure,)
-        assert ("A movement, so nothing is stated on the posture at rest" in said(trial, "What was recorded")) != still
+        assert ("posture at rest is not given" in said(trial, "What was recorded")) != still
         assert ("quiet standing" in said(trial, "Better next time")) != still
     assert not held_still(found.clinical_figures)
 
@@ -186,7 +186,7 @@ def test_a_wide_interval_says_little(found):
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "How sure")
-    partly = "\u00a0±\u00a016°) was partly measured, no result: "  # the error in real people
+    partly = "\u00a0±\u00a016°) was partly measured, not to be used: "  # the error in real people
     assert f"{partly}the recording narrowed the published spread by 27 %" in sure
 
 
@@ -218,10 +218,8 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         trial = replace(found, verdict=replace(found.verdict, findings=(refined,)))
         careful = said(trial, "Be careful with")
         assert "without an independent check" in careful
-        assert ("The calibration did not fit." in careful) == failed
-        sentence = (
-            "Quote a ± only with this caution: the calibration failed, so true errors exceed it by an unknown amount."
-        )
+        assert ("The calibration failed." in careful) == failed
+        sentence = "The calibration failed: true errors can exceed every ±, by an unknown amount."
         assert trial_tables(trial)[0].caption.startswith(sentence) == failed
     assert "failed" not in trial_tables(found)[0].caption
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")

@@ -184,7 +184,7 @@ def test_assumed_values_stand_apart_from_results(tables):
     assert all(row[-1].startswith("assumed") and row[1].startswith("(") for row in assumed.rows)
     assert not any(row[-1].startswith("assumed") or row[1].startswith("(") for row in results.rows)
     assert assumed.columns[1:] == (MEAN_COLUMN, "Range", "Source")
-    assert (assumed.folded, results.folded) == ("Pelvis and spine, no results: 2", "")
+    assert (assumed.folded, results.folded) == ("Pelvis and spine, not to be used: 2", "")
 
 
 def test_the_range_of_an_assumed_slope_of_the_sacrum_is_left_to_the_pelvis():

@@ -323,7 +323,7 @@ def rms_radius(xyz: np.ndarray, present: np.ndarray) -> np.ndarray:
 
 # Rotations as angles about body-fixed axes, continuous in time. Axes of the model: x forward, y up, z right.
 # Z-X-Y for a child on its parent, as the model's spinal joints are built. Y-X-Z for a segment in space, whose first
-# angle is then the heading and whose others do not depend on it (Baker 2001, Human Movement Science 20:655). Both lose
+# angle is then the heading and whose others do not depend on it (Baker 2001, Gait Posture 13:1). Both lose
 # one angle only where the second reaches ±90°.
 NEAR_GIMBAL_LOCK_RAD = np.radians(60.0)  # the other angle triple is considered only beyond this second angle
 GIMBAL_LOCK_COSINE = 1e-7  # of the second angle; below it only the first ± third angle is defined

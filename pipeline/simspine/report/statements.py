@@ -127,7 +127,7 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
         return f"{name} is not known."
     is_used = still or not str(figure.verdict).startswith("partly")
     value = f"{name} {tables.mean_cell(figure)}" if is_used else f"{name} ({tables.mean_cell(figure)})"
-    narrowed, verdict = "", figure.decided_by + ", no result" * (not is_used)
+    narrowed, verdict = "", figure.decided_by + ", not to be used" * (not is_used)
     if figure.share == figure.share:
         narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
     if figure.is_assumed:

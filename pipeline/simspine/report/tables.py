@@ -96,7 +96,7 @@ def _results_and_rest(
     """
     results = tuple(row for row, is_result in rows.items() if is_result)
     others = tuple(tuple(map(_bracketed, row)) for row in rows if row not in results)
-    title = f"{columns[0]}, no results"
+    title = f"{columns[0]}, not to be used"
     rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
     shown = PageTable(tuple(columns), results, notes=named_notes(*notes))
     hidden = ("norm", "from … to", "left minus right", *unused[1])
