@@ -476,6 +476,13 @@ def test_recordings_that_changed_after_the_data_set_was_made_are_said(copied):
     assert not any(commands_that_say("out of date"))
 
 
+def test_numbers_of_images_that_may_not_be_the_videos_frames_are_said(copied):
+    words = "these may not be the frames of the videos: S01/bow"
+    assert words not in " ".join(succeeded(call("export", copied.file, "--format", "coco")).split())
+    copied.trial(delays="find")
+    assert words in " ".join(call("export", copied.file, "--format", "coco").output.split())
+
+
 def test_pages_that_are_out_of_date_hinder_no_export(copied, monkeypatch):
     monkeypatch.setattr(inputs, "MAX_TRIALS_ON_ONE_PAGE", 0)
     copied.run("page")

@@ -126,6 +126,8 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
             file=file, name=config.name, notice=origin["notice"], choice=choice,
             splits=_splits(file.subjects, choice.test), names=load_skeleton(order).names,
         )  # fmt: skip
+        if kind in ("coco", "npz"):
+            _warn_of_image_numbers(config)
         target = results / "exchange" / kind if out is None else out
         _check_replaceable(target)
         with atomic_folder(target, ours=re.compile(".*")) as folder:
@@ -137,6 +139,19 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
             header |= {"order": order, "from_release_order": skeleton_indices(load_skeleton("simspine15").names, order)}
             write_dataset_manifest(folder, files, header | {"splits": source.splits, "contents": choice.contents})
     return target
+
+
+def _warn_of_image_numbers(config: Config) -> None:
+    """Warn of trials whose frames may not be the videos': names of images count the result's frames."""
+    moved = [
+        f"{subject}/{name}"
+        for subject, recorded in config.subjects.items()
+        for name, trial in recorded.trials.items()
+        if trial.delays is not None or trial.mocap is not None or config.detection.resample is not None
+    ]
+    if moved:
+        cause = "With delays, resampling or motion capture, these may not be the frames of the videos"
+        warn_left_out(f"names of images count the result's frames. {cause}: {', '.join(moved)}.")
 
 
 def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, list[str]]:
