@@ -94,6 +94,14 @@ def test_a_detector_to_import_finds_what_was_decided(recording, tmp_path):
     assert place["nose"][2] == 0.0
 
 
+def test_files_of_a_late_view_have_its_own_frames_numbers(recording, tmp_path):
+    """The configuration that reads them states the delay, which must not shift them twice."""
+    late = replace(recording, rows=np.minimum(recording.rows + np.array([0, 1, 0, 0]), len(recording.rows) - 1))
+    edits = [Edit(3, view, "Nose", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED) for view in (0, 1)]
+    write_annotation_file("openpose", tmp_path, late, apply_edits(late.start, edits))
+    assert sorted(path.name for path in tmp_path.rglob("*.json")) == ["cam01_000003.json", "cam02_000004.json"]
+
+
 def test_only_what_was_looked_at_is_written_unless_all_is_asked_for(recording, tmp_path):
     with pytest.raises(InputError, match="--all"):
         write_annotation_file("coco", tmp_path / "a.json", recording, recording.start)

@@ -127,7 +127,8 @@ def write_annotation_file(
         return out
     ordered, places = coco.to_spinetrack(images), _frame_view_by_image(recording)
     images_of = [places[name] for name in ordered.file_names]
-    files = [people_file(out, recording.views[view], frame) for frame, view in images_of]
+    # Numbered as in the videos: whoever reads them with the recording's delays must not shift them twice.
+    files = [people_file(out, recording.views[view], int(recording.rows[frame, view])) for frame, view in images_of]
     require_no_others(files)
     for i, file in enumerate(files):
         score = np.array([OPENPOSE_SCORES[Visibility(int(v))] for v in ordered.points[i, :, 2]])
