@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.arrays import evenly_spread, median_of_known
+from simspine.core.arrays import evenly_spread, mean_of_known, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, Keypoints, Markers
@@ -178,7 +178,23 @@ def _point_velocity(xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray,
     mean, change = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
     steady = change <= STEADY_VELOCITY_SHARE * np.linalg.norm(mean, axis=-1) + STEADY_VELOCITY_PX
     velocity[inside] = np.where(steady[..., None], mean, np.nan)
-    return velocity
+    return velocity * _motion_share(xy_at, rows, frames, square=mean_of_known(mean**2, 0))
+
+
+def _motion_share(
+    xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int, square: np.ndarray
+) -> np.ndarray:
+    """Share of the velocities' mean `square` (views, points, 2) that is motion, not noise; 1 if a trial is too short.
+
+    Noise in velocities would make delays too small. Multiplied by this share, they do not (regression calibration:
+    Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4). Of errors that are independent in each frame,
+    fourth differences have 1260 times the variance that the velocities have; of a motion, nearly nothing.
+    """
+    reach = VELOCITY_REACH_FRAMES * np.arange(-2, 3)
+    inside = rows[(rows >= reach[-1]) & (rows < frames - reach[-1])]
+    fourth = sum(share * xy_at(inside + step) for share, step in zip((1, -4, 6, -4, 1), reach, strict=True))
+    noise = mean_of_known(np.square(fourth), 0) / 1260
+    return np.nan_to_num(1 - noise / np.where(square > 0.0, square, np.nan), nan=1.0).clip(0.0, 1.0)
 
 
 def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[SeenImagePoints, np.ndarray]:
