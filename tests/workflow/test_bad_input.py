@@ -340,7 +340,8 @@ def as_a_user_sees_it(project) -> subprocess.CompletedProcess:
     """A process of its own."""
     command = [Path(sys.executable).with_name("simspine"), "detect", "--config", project.file]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=project.folder)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert done.returncode == 2
+    assert done.stdout in ("", "S01 bow: detecting: begun\n")
     return done
 
 

@@ -70,6 +70,6 @@ def test_the_documents_show_what_the_command_prints(demo):
     assert shown == [line for line in printed if line.startswith("walking: ")]
     half = float(re.search(r"lumbar lordosis [\d.]+ ± ([\d.]+)", shown[1])[1])
     stated = re.search(
-        r"`simspine demo gait` \([^)]*\) reach ± ([\d.]+)°", (DOCS / "how-to/record-a-spine.md").read_text()
+        r"`simspine demo gait`: [^)]*\) reach ± ([\d.]+)°", (DOCS / "how-to/record-a-spine.md").read_text()
     )
     assert float(stated[1]) == pytest.approx(half / 1.96, abs=0.06)

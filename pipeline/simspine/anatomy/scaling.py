@@ -130,7 +130,8 @@ def measure_factors(
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
     factors = tuple(_segment_factor(s, sizes[s.name], sides_by_segment[s.name], limits) for s in recipe.segments)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
-    small = min(1.0, max(limits.min_factor, stature / unscaled))  # a child's segments differ in proportion as well
+    size = stature / unscaled
+    small = min(1.0, size) if size >= limits.min_factor else 1.0  # a child's segments differ in proportion as well
     for factor in factors:
         _check_segment_factor(factor, limits.min_factor * small, limits.max_factor)
     doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""

@@ -14,7 +14,6 @@ from simspine.core.errors import InputError, as_file_systems_compare, file_versi
 from simspine.core.settings import pose2sim_folder
 from simspine.core.types import MAX_FRAME_RATE_HZ, Camera
 from simspine.io.atomic import check_announced_bytes
-from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.mp4 import capture_rate, fault_of_header, frame_times, packet_stamps
 from simspine.io.text_tables import warn_assumed
 
@@ -326,7 +325,7 @@ def _open_capture(path: Path):
 
 
 VIDEO_ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".m4v", ".mpg", ".mpeg", ".webm")
-_POINT_ENDINGS = ("_json", ".analysis.h5", *TABLE_ENDINGS)
+_POINT_ENDINGS = ("_json", ".analysis.h5")  # and those of tables
 _DEEPLABCUTS_NETWORK = re.compile("(?<=.)DLC_.*")  # is added to the name of a video
 # In order of preference: Pose2Sim converts the other formats to the first.
 CALIBRATION_ENDINGS = (".toml", ".qca.txt", ".xcp")
@@ -455,7 +454,10 @@ def view_name(view: Video | Path | str) -> str:
     if isinstance(view, Video):
         return view.name
     name = _DEEPLABCUTS_NETWORK.sub("", Path(view).name)
-    ending = next((ending for ending in (*VIDEO_ENDINGS, *_POINT_ENDINGS) if name.lower().endswith(ending)), "")
+    from simspine.io.keypoint_json import TABLE_ENDINGS
+
+    endings = (*VIDEO_ENDINGS, *_POINT_ENDINGS, *TABLE_ENDINGS)
+    ending = next((ending for ending in endings if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]
 
 
