@@ -668,14 +668,14 @@ def test_a_folder_around_or_inside_a_session_is_refused_with_the_sessions_name(t
 
 
 def test_the_spine_of_a_child(tmp_path):
-    """The advice can be followed: a person of 0.8 m, 0.45 of the model."""
-    centres = write_opencap(tmp_path, lambda labels, xyz: 0.45 * xyz)
+    """The advice can be followed: a person of 1.1 m, 0.62 of the model."""
+    centres = write_opencap(tmp_path, lambda labels, xyz: 0.62 * xyz)
     said = refusal(tmp_path)
     assert "--min-factor 0.5" in said
     assert "error: walk: segment" in said
     assert not list(tmp_path.rglob("*_spine*"))
     add(tmp_path, "--min-factor", "0.5")
-    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.45 * centres.xyz))
+    check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.62 * centres.xyz))
 
 
 @pytest.mark.parametrize(
