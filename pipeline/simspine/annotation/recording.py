@@ -216,8 +216,10 @@ def _of_folder(folder: Path, home: Path) -> RecordedViews:
     videos = [source for source in sources if isinstance(source, Video)]
     video.check_whole(videos)
     calibration = _calibration(folder)
-    named = [source if isinstance(source, Video) else source.path for source in sources]
-    cameras = tuple(match_cameras_to_views(named, calibration)) if calibration and len(sources) > 1 else None
+    cameras = None
+    if calibration is not None and len(sources) > 1:
+        named = [source if isinstance(source, Video) else source.path for source in sources]
+        cameras = tuple(match_cameras_to_views(named, calibration))
     views = tuple(c.name for c in cameras) if cameras else tuple(source.name for source in sources)
     rate = videos[0].rate if videos else PHOTOGRAPHS_RATE
     rows = _rows_of_views(sources[0].frames, len(sources), None)

@@ -451,11 +451,11 @@ def files_with_endings(folder: Path, endings: Sequence[str]) -> tuple[Path, ...]
 
 def view_name(view: Video | Path | str) -> str:
     """Name of a video, or of 2D points without what Pose2Sim, DeepLabCut or SLEAP adds to the video's name."""
+    from simspine.io.keypoint_json import TABLE_ENDINGS  # here, since every reconstruction would load it
+
     if isinstance(view, Video):
         return view.name
     name = _DEEPLABCUTS_NETWORK.sub("", Path(view).name)
-    from simspine.io.keypoint_json import TABLE_ENDINGS
-
     endings = (*VIDEO_ENDINGS, *_POINT_ENDINGS, *TABLE_ENDINGS)
     ending = next((ending for ending in endings if name.lower().endswith(ending)), "")
     return name[: len(name) - len(ending)]

@@ -186,9 +186,10 @@ def _motion_share(
 ) -> np.ndarray:
     """Share of the velocities' mean `square` (views, points, 2) that is motion, not noise; 1 if a trial is too short.
 
-    Noise in velocities would make delays too small. Multiplied by this share, they do not (regression calibration:
-    Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4). Of errors that are independent in each frame,
-    fourth differences have 1260 times the variance that the velocities have; of a motion, nearly nothing.
+    Noise in velocities makes delays too small. Multiplied by this share, velocities make them less so (regression
+    calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4); in slow movements, delays stay too
+    small. Of errors that are independent in each frame, fourth differences have 1260 times the variance that the
+    velocities have; of a motion, nearly nothing.
     """
     reach = VELOCITY_REACH_FRAMES * np.arange(-2, 3)
     inside = rows[(rows >= reach[-1]) & (rows < frames - reach[-1])]
