@@ -1,5 +1,7 @@
 """A line on the back of a body whose spine is known; what is no back is refused."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -230,6 +232,24 @@ def test_what_is_no_back_is_refused(body, change, said):
     line, psis = change(line, psis)
     with pytest.raises(InputError, match=said):
         ss.spine_from_back(line, psis=psis)
+
+
+def test_a_line_that_contradicts_the_height_has_a_gap_or_runs_upwards(body):
+    """Oracle: the body's own height, a line with 15 cm cut out, and a line turned over."""
+    line, psis, _, _ = seen_on(body, posture(body))
+    codes = {f.code for f in ss.spine_from_back(line, psis=psis, height=1.55).findings}
+    assert not {"stature", "line_gap"} & codes
+    (found,) = [f for f in ss.spine_from_back(line, psis=psis, height=2.1).findings if f.code == "stature"]
+    assert "does the line begin at C7" in found.message
+    height = line[0, 1] - line[:, 1]
+    (found,) = [
+        f
+        for f in ss.spine_from_back(line[(height < 0.1) | (height > 0.25)], psis=psis).findings
+        if f.code == "line_gap"
+    ]
+    assert re.search(r"gap of 0\.1[5-9] m, which begins 0\.(09|10) m below C7", found.message)
+    with pytest.raises(InputError, match="Where it runs upwards, reverse"):
+        ss.spine_from_back(line[::-1], psis=psis)
 
 
 def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_path):

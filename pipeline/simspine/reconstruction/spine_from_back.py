@@ -25,7 +25,7 @@ from simspine.core.types import Markers, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.io.back_line import BACK_LENGTHS_M, LINE_STRETCHES
 from simspine.io.text_tables import warn_assumed
-from simspine.quality.findings import warning
+from simspine.quality.findings import Finding, warning
 from simspine.reconstruction.reconstruct import Reconstruction, as_reconstructions
 from simspine.reconstruction.stage import Options
 from simspine.reconstruction.stages import IK, QUALITY, SUBJECT_NAME, UNSEEN, VERTEBRAE, run_stages
@@ -42,7 +42,10 @@ CURVE_SPREAD_FACTOR = 3.0
 LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, whose tilt it does not show
 HEADING_SD_RAD = float(np.radians(3.0))  # of a given heading: how exactly people stand square to a scanner
 MAX_HOLLOW_M = 0.01  # mean over the upper back, reached at a kyphosis of -25°
-MAX_OFF_LINE_M = 0.1  # between a landmark and the line through it, of a line drawn with gaps
+MAX_GAP_M = 0.1  # between neighbouring points of a line, and between a landmark and the line
+# Of the back's length expected from the height: four standard deviations. Sitting heights of people of one
+# stature vary by 2 cm (Gordon et al. 1989, 1988 Anthropometric Survey of U.S. Army Personnel), and a back has 0.45 m.
+MAX_TRUNK_ERROR_SHARE = 0.2
 PSIS_DISTANCES_M = (0.02, 0.3)  # between left and right; outside them the unit or a point is wrong
 MIN_FALL_SHARE = 0.5  # of the line's length: a trunk that leans by 60°
 TRUNK_SEGMENTS = ("pelvis", "torso")  # sized by the line; the others by the height, where it is given
@@ -112,7 +115,7 @@ def spine_from_back(
     if psis is not None and heading is not None:
         raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
     check_stature(height)
-    markers, length = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
+    markers, length, findings = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     facing = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
     if facing is not None and not abs(facing) <= 2 * np.pi:
         raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
@@ -126,16 +129,18 @@ def spine_from_back(
     if facing is not None:
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
-        known["findings"] = (warning("heading_not_seen", text),)
+        findings = (*findings, warning("heading_not_seen", text))
+    known["findings"] = findings
     solved = run_stages({TRIAL_NAME: UNSEEN | known}, Options(), (IK, VERTEBRAE, QUALITY))
     return as_reconstructions(solved)[TRIAL_NAME]
 
 
 def _markers_on_back(
     line: np.ndarray, c7: np.ndarray | None, psis: np.ndarray | None, rate: float, frame: str
-) -> tuple[Markers, float]:
-    """The line as dots of a tape, with the PSIS where they are given, y_up; and its length, m."""
+) -> tuple[Markers, float, tuple[Finding, ...]]:
+    """The line as dots of a tape, with the PSIS where they are given, y_up; its length, m; findings on gaps."""
     points = _frames_of_points("line", line, frame)
+    _check_upright(points, frame)
     landmarks = {}
     if psis is not None:
         landmarks["psis"] = _frames_of_points("psis", psis, frame, count=2, frames=len(points))
@@ -144,14 +149,18 @@ def _markers_on_back(
     dimples = landmarks.get("psis")
     drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
     curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
-    length = _checked_length(points, drawn, curves, dimples=dimples, frame=frame)
+    length = _checked_length(points, drawn, curves)
+    if dimples is not None:
+        row = int(np.nanargmax([curve[0, 1] - curve[-1, 1] for curve in curves]))
+        _check_round_upper_back(curves[row], dimples[row])
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
     if dimples is not None:
         names = (*names, *PSIS_NAMES)
         dots = np.concatenate([dots, dimples], axis=1)
     origin = (Origin.DETECTED,) * len(names)
-    return Markers(names, rate, dots, frame="y_up", origin=origin, weight=_weights(names, len(dots))), length
+    markers = Markers(names, rate, dots, frame="y_up", origin=origin, weight=_weights(names, len(dots)))
+    return markers, length, _gaps_of_line(drawn)
 
 
 def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int = 0, frames: int = 0) -> np.ndarray:
@@ -194,16 +203,27 @@ def _back_curve(points: np.ndarray, along: np.ndarray, landmarks: Mapping[str, n
     if late or early:
         return nothing
     for name, distance in distances.items():
-        if distance.min() > MAX_OFF_LINE_M:
-            far = f"{name} is {distance.min():.3g} m from the line, expected up to {MAX_OFF_LINE_M:g} m"
+        if distance.min() > MAX_GAP_M:
+            far = f"{name} is {distance.min():.3g} m from the line, expected up to {MAX_GAP_M:g} m"
             raise InputError(f"{far}. Is the unit metres, and are the axes those of the line?")
     return points[seen[begin : end + 1]] if end - begin + 1 >= MIN_POINTS else nothing
 
 
-def _checked_length(
-    points: np.ndarray, drawn: list[np.ndarray], curves: list[np.ndarray], dimples: np.ndarray | None, frame: str
-) -> float:
-    """Length of the thinned `curves`, m. frame: of the given points. `InputError` for a line that is no back."""
+def _check_upright(points: np.ndarray, frame: str) -> None:
+    """`InputError` where the line does not fall, in the frame with the steepest one. frame: of the given points."""
+    seen = [line[np.isfinite(line).all(-1)] for line in points]
+    chord = max((line[0] - line[-1] for line in seen if len(line)), key=lambda ends: abs(ends[1]), default=np.zeros(3))
+    fall, length = float(chord[1]), float(np.linalg.norm(chord))
+    if fall < MIN_FALL_SHARE * length:
+        raise InputError(
+            f"the line falls by {fall:.2f} m over {length:.2f} m from end to end; expected an upright back, from C7 "
+            f"down. It was read as {frame}; does another axis point up? Then name that frame ('y_up' or 'z_up', on the "
+            "command line --frame). Where it runs upwards, reverse the order of its points."
+        )
+
+
+def _checked_length(points: np.ndarray, drawn: list[np.ndarray], curves: list[np.ndarray]) -> float:
+    """Length of the thinned `curves`, m. `InputError` for a line that is no back's."""
     lengths = np.array([distances_along(curve)[-1] for curve in drawn])
     if not np.isfinite(lengths).any():
         known = int(np.isfinite(points).all(-1).sum(-1).max(initial=0))
@@ -218,18 +238,18 @@ def _checked_length(
             f"the line is {length:.3g} m long from C7 to S1, expected {shortest:g} to {longest:g} m. "
             "Is the unit metres, and are its points in order, none of them off the line?"
         )
-    length = float(np.nanmedian([distances_along(curve)[-1] for curve in curves]))
-    falls = np.array([curve[0, 1] - curve[-1, 1] for curve in curves])
-    row = int(np.nanargmax(np.abs(falls)))
-    if falls[row] < MIN_FALL_SHARE * length:
-        raise InputError(
-            f"the line falls by {falls[row]:.2f} m over its length of {length:.2f} m; expected an upright back, from "
-            f"C7 down. It was read as {frame}; does another axis point up? Then name that frame ('y_up' or 'z_up', on "
-            "the command line --frame). Where it runs upwards, reverse the order of its points."
-        )
-    if dimples is not None:
-        _check_round_upper_back(curves[row], dimples[row])
-    return length
+    return float(np.nanmedian([distances_along(curve)[-1] for curve in curves]))
+
+
+def _gaps_of_line(curves: list[np.ndarray]) -> tuple[Finding, ...]:
+    """A warning where the longest step of the line, in most frames, is a gap."""
+    steps = [np.linalg.norm(np.diff(curve, axis=0), axis=1) for curve in curves if np.isfinite(curve).all()]
+    longest = float(np.median([step.max() for step in steps]))
+    if longest <= MAX_GAP_M:
+        return ()
+    below = float(np.median([step[: step.argmax()].sum() for step in steps]))
+    text = f"the line has a gap of {longest:.2f} m, which begins {below:.2f} m below C7; no point is known there."
+    return (warning("line_gap", text),)
 
 
 def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
@@ -292,7 +312,14 @@ def _sized_body(
         for part in recipe.segments
     )
     scale = ScaleFactors(factors, stature * limbs, limbs, height)
+    doubt = ""
+    if height is not None and abs(trunk / limbs - 1) > MAX_TRUNK_ERROR_SHARE:
+        expected = neutral_length * limbs
+        doubt = (
+            f"the line is {length:.2f} m long from C7 to S1, {expected:.2f} m are usual at a height of {height:.2f} m. "
+            "Is the height right, and does the line begin at C7 and end at the sacrum?"
+        )
     if heading is not None:
         facing = LinearPrior({"pelvis_rotation": 1.0}, heading, HEADING_SD_RAD, source="heading as given")
         recipe = replace(recipe, priors=(*recipe.priors, facing))
-    return SizedBody(scale_body(body, scale, mass, recipe), recipe, scale.by_body)
+    return SizedBody(scale_body(body, scale, mass, recipe), recipe, scale.by_body, doubt=doubt)
