@@ -2,8 +2,9 @@
 
 Every Python from 3.11 to 3.13 that is found, with uv; the first of them with pip as well, which takes ten times as
 long. With `--short`, pip has the first of them and uv the last, no others. Each installation must be free of conflicts
-(`pip check`) and find its data files; where uv made it, it compiles its kernels and runs the demonstration from an
-empty folder. Needs a package registry. Not collected by pytest: it takes minutes and installs some 100 packages.
+(`pip check`) and find its data files; where uv made it, it runs the demonstration from an empty folder: of gait with
+`--short`, else that of four videos. Needs a package registry. Not collected by pytest: it takes minutes and installs
+some 100 packages.
 """
 
 import json
@@ -55,7 +56,7 @@ def install(tool: str, python: Path, wheel: Path, place: Path) -> Path:
 
 
 def demonstrate(commands: Path, folder: Path) -> str:
-    """Both commands from an empty folder; a line of what came out."""
+    """Both commands of the README from an empty folder; a line of what came out."""
     folder.mkdir()
     call(commands / "simspine", "demo", folder=folder)
     summary = json.loads((folder / "results/demo/summary.json").read_text())
@@ -67,6 +68,15 @@ def demonstrate(commands: Path, folder: Path) -> str:
     return f"reprojection {summary['reprojection_px_median']} px, femur {summary['femur_m']}"
 
 
+def demonstrate_gait(commands: Path, folder: Path) -> str:
+    """The demonstration of gait from an empty folder; a line of what came out."""
+    folder.mkdir()
+    call(commands / "simspine", "demo", "gait", folder=folder)
+    pages = list(folder.glob("results/*/report.html"))
+    assert [page.stat().st_size > 1e5 for page in pages] == [True]
+    return f"{pages[0].parent.name}: {pages[0].stat().st_size / 1e6:.1f} MB of report"
+
+
 def main() -> None:
     found = pythons()
     print("Python:", ", ".join(f"{version} ({path})" for version, path in found.items()))
@@ -75,17 +85,16 @@ def main() -> None:
         call(UV, "build", "--quiet", "--wheel", "--out-dir", place, ROOT, folder=ROOT)
         (wheel,) = place.glob("*.whl")
         print(f"{wheel.name}: {wheel.stat().st_size / 1e6:.1f} MB")
-        versions = list(found)
-        with_uv = versions[-1:] if "--short" in sys.argv else versions
+        versions, short = list(found), "--short" in sys.argv
+        with_uv = versions[-1:] if short else versions
         for tool, version in [("pip", versions[0]), *(("uv", version) for version in with_uv)]:
             start = time.monotonic()
             commands = install(tool, found[version], wheel, place / f"{tool}-{version}")
             seconds, result = time.monotonic() - start, ""
+            call(commands / "simspine", "doctor", "demo", folder=place)
             if tool == "uv":
-                call(commands / "simspine", "warmup", folder=place)
-                result = "; " + demonstrate(commands, place / f"empty-{version}")
-            else:
-                call(commands / "simspine", "doctor", folder=place)
+                shown = demonstrate_gait if short else demonstrate
+                result = "; " + shown(commands, place / f"empty-{version}")
             print(f"Python {version}, {tool}: installed in {seconds:.0f} s{result}", flush=True)
 
 

@@ -1,21 +1,18 @@
-"""Sessions of other programs: a reader for each program's folders, and a writer of tables in its own format.
+"""Sessions of other programs: a reader for each program's folders.
 
 Points are read as written: 2D points with a calibration, tables of points in space, or files of markers.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import tomli_w
 from scipy.spatial.transform import Rotation
 
 from simspine.core.errors import InputError, naming_content, safe_file_name
@@ -23,7 +20,6 @@ from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
 from simspine.core.types import Camera, Markers
-from simspine.io.atomic import atomic_folder, write_text
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_cells
@@ -41,52 +37,31 @@ from simspine.io.text_tables import (
 )
 from simspine.io.trc import metres_per_unit, without_placeholders
 from simspine.io.video import find_calibration, match_cameras_to_views
-from simspine.reconstruction import sessions
-from simspine.reconstruction.sessions import OtherSession, SessionTrial, rate_of_session, require_points
+from simspine.reconstruction.session_tables import (
+    CALISCOPE_TRACKER,
+    write_anipose,
+    write_caliscope,
+    write_easymocap,
+    write_wide,
+)
+from simspine.reconstruction.sessions import (
+    OtherSession,
+    SessionTrial,
+    file_trials,
+    in_frame_range,
+    rate_of_session,
+    require_points,
+)
 from simspine.vision.detector import read_detections
 from simspine.vision.person_frame import MAX_LEAN_RAD, Z_AXIS, vertical_of_world
 
 ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reprojection error
-ANIPOSE_MIN_CAMERAS = 2.0  # it hides points seen by fewer cameras
 ANIPOSE_FOLDER = "pose-3d-spine"
-CALISCOPE_TRACKER = "SIMSPINE"  # Caliscope writes ONNX_ before the names of model cards
 OTHER_ORDER_SIZES = {16, 17, 24}  # points of EasyMocap's layouts other than BODY_25, its beginning, or it with hands
 SUFFIX = "_spine"  # in the names of added files
 MOST_FRAMES_PER_ROW = 100  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    write_text(path, table.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
-
-
-def _write_wide(path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """A row for each frame, with columns NAME_x, NAME_y, NAME_z."""
-    _write_csv(path, _wide_table(names, xyz))
-
-
-def _wide_table(names: Sequence[str], xyz: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(xyz.reshape(len(xyz), -1), columns=[f"{name}_{axis}" for name in names for axis in "xyz"])
-
-
-def _write_anipose(own: pd.DataFrame, settings: dict, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """The session's own table with the vertebrae as further points: Anipose's viewer joins points of one file.
-
-    Anipose needs an error, a score and a number of cameras for each point, and hides those of too few cameras. A
-    vertebra was in no image: it gets the error 0, the score 1 and the median number of cameras of the other points.
-    For a path that ends in .toml: settings, as of `_anipose_settings`, with the line of vertebrae.
-    """
-    if path.suffix == ".toml":
-        labeling = settings["labeling"]
-        lines = [*labeling["scheme"], list(names)] if labeling["scheme"] else []  # without one, all points are drawn
-        return write_text(path, tomli_w.dumps({**settings, "labeling": {**labeling, "scheme": lines}}))
-    cameras = own.loc[:, own.columns.str.endswith("_ncams")].median(axis=1).fillna(0.0)
-    quality = {"error": 0.0, "ncams": np.maximum(cameras, ANIPOSE_MIN_CAMERAS), "score": 1.0}
-    columns = {f"{name}_{key}": np.broadcast_to(value, len(own)) for name in names for key, value in quality.items()}
-    added = pd.concat([_wide_table(names, xyz), pd.DataFrame(columns)], axis=1)
-    ordered = [f"{name}_{part}" for name in names for part in (*"xyz", *quality)]
-    return _write_csv(path, pd.concat([own, added[ordered]], axis=1))
 
 
 def _anipose_settings(path: Path) -> dict[str, Any]:
@@ -101,34 +76,6 @@ def _anipose_settings(path: Path) -> dict[str, Any]:
 def _toml_of(path: Path) -> dict[str, Any]:
     """Content of a TOML file; {} where there is no such file."""
     return parse_toml(read_text(path), path) if path.is_file() else {}
-
-
-def _write_caliscope(frames: pd.DataFrame, path: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """Caliscope's two tables: one row per frame (…_labelled.csv), or per point. frames: sync_index and frame_time.
-
-    For a path that ends in .toml: a model card, with which Caliscope lists the tables as a tracker's and draws lines.
-    """
-    if path.suffix == ".toml":
-        model = {"name": CALISCOPE_TRACKER, "model_path": f"{CALISCOPE_TRACKER}.onnx", "format": "simcc"}
-        lines = {f"{a}_{b}": {"color": "y", "points": [a, b]} for a, b in pairwise(names)}
-        numbers = {name: i for i, name in enumerate(names)}
-        card = {"model": {**model, "input_size": [192, 256]}, "points": numbers, "segments": lines}
-        return write_text(path, tomli_w.dumps(card))
-    if path.stem.endswith("_labelled"):
-        return _write_wide(path, names, xyz[frames.index])
-    rows = frames.loc[frames.index.repeat(len(names))].assign(object_id=0)
-    rows["keypoint_id"] = np.tile(np.arange(len(names)), len(frames))
-    rows[["x_coord", "y_coord", "z_coord"]] = xyz[frames.index].reshape(-1, 3)
-    order = ["sync_index", "object_id", "keypoint_id", "x_coord", "y_coord", "z_coord", "frame_time"]
-    return _write_csv(path, rows[order].dropna())
-
-
-def _write_easymocap(files: Sequence[str], folder: Path, names: Sequence[str], xyz: np.ndarray) -> None:
-    """One JSON file per frame: a person with keypoints3d, x y z and confidence of each vertebra from C1 to S1."""
-    with atomic_folder(folder, ours=re.compile("")) as temporary:
-        for file, row in zip(files, xyz, strict=True):
-            points = [[*map(float, place), 1.0] if np.isfinite(place).all() else [0.0] * 4 for place in row]
-            write_text(temporary / file, json.dumps([{"id": 0, "names": names, "keypoints3d": points}]), sync=False)
 
 
 def _shown(paths: Iterable[Path]) -> list[Path]:
@@ -169,7 +116,7 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         files = {"keypoints": list(map(str, views)), "calibration": str(calibration), "rate": frame_rate}
         seen, skeleton = read_detections(views, frame_rate)
         seen = seen._replace(skeleton=skeleton.name)
-        seen, start = sessions.in_frame_range(seen, views, project, place / "Config.toml")
+        seen, start = in_frame_range(seen, views, project, place / "Config.toml")
         if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
             text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
             warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
@@ -202,7 +149,7 @@ def size_of_person(folder: Path) -> tuple[float | None, float | None]:
 
 def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
     paths = _shown(folder.rglob("*_m_person*.trc"))  # other endings: added by simspine or the marker augmentation
-    for trial in sessions.file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
+    for trial in file_trials([path for path in paths if re.search(r"_m_person\d+$", path.stem)], _targets):
         known = [name for name in trial.source.names if name in load_skeleton("halpe26").names]  # type: ignore[union-attr]
         yield replace(trial, marker_set=skeleton_of_names(known).name, person=trial.name.rpartition("_")[2])
 
@@ -216,12 +163,12 @@ def _is_added(path: Path) -> bool:
 def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.glob("MarkerData/**/*.trc")) if "PreAugmentation" not in path.parts]
     targets = partial(_targets, kinematics=folder / "OpenSimData/Kinematics")
-    return sessions.file_trials([path for path in paths if not _is_added(path)], targets)
+    return file_trials([path for path in paths if not _is_added(path)], targets)
 
 
 def _c3d(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
-    return sessions.file_trials([path for path in paths if not _is_added(path)], _targets)
+    return file_trials([path for path in paths if not _is_added(path)], _targets)
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -230,7 +177,7 @@ def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         calibrations = folder.glob("*_camera_calibration.toml")
         points = _points_of_table(table, path, rate_of_session(folder, rate), unit="mm", calibrations=calibrations)
         target = path.with_name(f"simspine{SUFFIX}_3d_xyz.csv")
-        yield replace(points, name=folder.resolve().name, targets=(target,), write_table=_write_wide)
+        yield replace(points, name=folder.resolve().name, targets=(target,), write_table=write_wide)
 
 
 def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
@@ -246,7 +193,7 @@ def _caliscope(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         points = _points_of_table(table, path, frame_rate, unit="m", calibrations=calibrations)
         card, labelled = f"{CALISCOPE_TRACKER}.toml", f"xyz_ONNX_{CALISCOPE_TRACKER}_labelled.csv"
         targets = (target, target.with_name(labelled), target.with_suffix(".trc"), target.with_name(card))
-        yield replace(points, name=recording.name, targets=targets, write_table=partial(_write_caliscope, frames))
+        yield replace(points, name=recording.name, targets=targets, write_table=partial(write_caliscope, frames))
 
 
 def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -281,7 +228,7 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))
-        write = partial(_write_anipose, table, _anipose_settings(config))
+        write = partial(write_anipose, table, _anipose_settings(config))
         yield replace(points, name=path.stem, targets=targets, write_table=write)
 
 
@@ -315,7 +262,7 @@ def _easymocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
             points = _person(names, xyz, place, rate=frame_rate, unit="m", calibrations=[folder / "intri.yml"])
             target = place.with_name(f"keypoints3d{SUFFIX}" + (f"_{number}" if len(numbers) > 1 else ""))
             named = replace(points, name=f"{folder.resolve().name}_{number}", targets=(target,), person=str(number))
-            yield replace(named, write_table=partial(_write_easymocap, [path.name for path in files.values()]))
+            yield replace(named, write_table=partial(write_easymocap, [path.name for path in files.values()]))
 
 
 def _movement(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
