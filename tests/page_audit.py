@@ -9,9 +9,13 @@ LOST = 2.5  # times as many presses as there are things to reach: then the focus
 # has no background that style sheets name; switched off controls need no contrast (1.4.3).
 _CONTRAST = """([least, leastLarge]) => {
   const cell = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const drawn = new Map();  // reading the canvas takes long, and a page has few colours
   const rgba = (colour) => {
-    cell.clearRect(0, 0, 1, 1); cell.fillStyle = colour; cell.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = cell.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
+    if (!drawn.has(colour)) {
+      cell.clearRect(0, 0, 1, 1); cell.fillStyle = colour; cell.fillRect(0, 0, 1, 1);
+      const [r, g, b, a] = cell.getImageData(0, 0, 1, 1).data; drawn.set(colour, [r, g, b, a / 255]);
+    }
+    return [...drawn.get(colour)];
   };
   const over = (top, under) => [0, 1, 2].map((i) => top[i] * top[3] + under[i] * (1 - top[3])).concat(1);
   const light = ([r, g, b]) => {

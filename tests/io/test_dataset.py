@@ -367,6 +367,7 @@ def test_trials_must_agree(tmp_path, tmp_path_factory):
     ("change", "message"),
     [
         ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7\)"),
+        ({"tka": np.full(7, 42.8)}, "TrialData.tka reaches 42.8 rad, no spine bends so far. Are these degrees"),
         ({"status": ("kept",) * 6}, "TrialData.status has 6 entries"),
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),
@@ -409,6 +410,19 @@ def test_clear_errors_when_reading(tmp_path, written):
             file.trial("S1", "Siting")
         with pytest.raises(InputError, match="Available: S1, S5"):
             file.cameras("S7")
+
+
+def test_degrees_in_the_place_of_radians_are_refused(written, tmp_path):
+    path = tmp_path / "degrees.h5"
+    shutil.copy(written[0], path)
+    with h5py.File(path, "r+") as file:
+        del file["S1/Sitting/simspine/lla"]
+        file["S1/Sitting/simspine/lla"] = np.full(7, 57.5)
+    with DatasetFile(path) as file:
+        with pytest.raises(InputError, match=r"degrees\.h5: simspine/lla reaches 57\.5 rad"):
+            file.array("S1", "Sitting", "simspine/lla")
+        with pytest.raises(InputError, match=r"lla reaches 57\.5 rad"):
+            file.trial("S1", "Sitting")
 
 
 def test_sentences_of_earlier_files_are_refused(written, tmp_path):

@@ -21,13 +21,14 @@ from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.types import Camera, Markers, Motion, Origin
 from simspine.io import dataset_write, hdf5
 from simspine.io.atomic import check_version
-from simspine.io.dataset_write import DATASET_SCHEMA, FRAME_ARRAYS, OWN_GROUP, TRIAL_SHARES, TrialData
+from simspine.io.dataset_write import CURVATURES, DATASET_SCHEMA, FRAME_ARRAYS, OWN_GROUP, TRIAL_SHARES, TrialData
 from simspine.io.hdf5 import checked_attribute, checked_member, checked_values, damaged_error
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
+_CURVATURE_PATHS = tuple(f"{OWN_GROUP}/{name}" for name in CURVATURES)
 _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
 _CHUNK_CACHE_BYTES = 1 << 17  # bytes of cache per array
@@ -167,6 +168,8 @@ class DatasetFile:
         values = data[frames]
         if values.dtype.kind == "f" and (np.isinf(values).any() or (path.endswith("_sd") and (values < 0).any())):
             raise InputError(f"{path} holds infinite values, or negative standard deviations; was the file changed?")
+        if path in _CURVATURE_PATHS:
+            dataset_write.require_possible_curvature(f"{self._where}: {path}", values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
             values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":

@@ -60,6 +60,14 @@ FRAME_ARRAYS = {
 }  # fmt: skip
 _RATE_TOLERANCE = 1e-3  # largest relative difference of the rates of points and angles, which have the same frames
 TRIAL_SHARES = ("response", "level_share")
+CURVATURES = ("lla", "tka")
+
+
+def require_possible_curvature(name: str, values: np.ndarray | None) -> None:
+    """`InputError` for a lordosis or kyphosis beyond a full turn: degrees taken for radians, or damage."""
+    largest = 0.0 if values is None else float(np.nan_to_num(np.abs(values)).max(initial=0.0))
+    if largest > 2 * np.pi:
+        raise InputError(f"{name} reaches {largest:.3g} rad, no spine bends so far. Are these degrees?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +139,8 @@ class TrialData(Frozen):
             "response": (len(self.motion.names),), "marker_error": (frames, len(self.fitted)),
         }  # fmt: skip
         self._set_arrays(shapes, infinite=False)
+        for name in CURVATURES:
+            require_possible_curvature(f"TrialData.{name}", getattr(self, name))
         deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
         self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
         self._set_arrays({"filled": (frames, len(self.fitted))}, bool)

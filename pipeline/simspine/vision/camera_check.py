@@ -151,6 +151,7 @@ ONE_SHIFTED = "shifted alone"  # one view: fewer observations agree if another o
 MIN_AGREEMENT = {ONE_SHIFTED: 0.85}
 MIN_MIX_UP_OBSERVATIONS = 20  # least number of observations of the views concerned
 CROP_POINTS = 60  # number of points, of all frames, from which a crop is found
+MAX_SHIFT_STEPS = 40  # of a fit of shifts: those that explain the points converge in 35 or fewer
 # How often a mix-up fitted to the points must be clearly better
 FITTED_SHIFTS = {"cropped": 1, "shifted": 2, ONE_SHIFTED: 1}
 IMAGE_SIZE_RATIOS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 4 / 3, 3 / 2, 2.0, 3.0, 4.0)  # between usual sizes of videos
@@ -247,7 +248,9 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[
         return np.nan_to_num(np.concatenate(found))
 
     start = np.zeros(2 * max(shift_of) + 2)
-    fit = least_squares(distances, start, loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac")
+    fit = least_squares(
+        distances, start, loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac", max_nfev=MAX_SHIFT_STEPS
+    )
     return sample.with_(xy=sample.xy + np.append(fit.x, [0, 0]).reshape(-1, 2)[shift_of][:, None])
 
 
