@@ -238,18 +238,37 @@ def test_a_line_that_contradicts_the_height_has_a_gap_or_runs_upwards(body):
     """Oracle: the body's own height, a line with 15 cm cut out, and a line turned over."""
     line, psis, _, _ = seen_on(body, posture(body))
     codes = {f.code for f in ss.spine_from_back(line, psis=psis, height=1.55).findings}
-    assert not {"stature", "line_gap"} & codes
+    assert not {"stature", "back_line"} & codes
     (found,) = [f for f in ss.spine_from_back(line, psis=psis, height=2.1).findings if f.code == "stature"]
     assert "does the line begin at C7" in found.message
     height = line[0, 1] - line[:, 1]
     (found,) = [
         f
         for f in ss.spine_from_back(line[(height < 0.1) | (height > 0.25)], psis=psis).findings
-        if f.code == "line_gap"
+        if f.code == "back_line"
     ]
     assert re.search(r"gap of 0\.1[5-9] m, which begins 0\.(09|10) m below C7", found.message)
     with pytest.raises(InputError, match="Where it runs upwards, reverse"):
         ss.spine_from_back(line[::-1], psis=psis)
+
+
+def test_frames_that_contradict_the_others_are_named(body):
+    """Oracle: a line that ends 6 cm early from frame 5 on; PSIS that are exchanged in frames 6 and 7."""
+    line, psis, _, _ = seen_on(body, posture(body))
+    lines, dimples = np.repeat(line[None], 8, 0), np.repeat(psis[None], 8, 0)
+    assert "back_line" not in {f.code for f in ss.spine_from_back(lines, psis=dimples).findings}
+    shorter = lines.copy()
+    shorter[5:] += np.linspace(0, 1, len(line))[:, None] * (line[0] - line[-1]) * 0.06 / 0.45
+    (found,) = [f for f in ss.spine_from_back(shorter, heading=0.0).findings if f.code == "back_line"]
+    assert found.frames == (5,)
+    turned = lines.copy()
+    turned[4:] = lines[4:, ::-1]
+    (found,) = [f for f in ss.spine_from_back(turned, heading=0.0).findings if f.code == "back_line"]
+    assert found.frames == (4,)
+    dimples[6:] = dimples[6:, ::-1]
+    (found,) = [f for f in ss.spine_from_back(lines, psis=dimples).findings if f.code == "back_line"]
+    assert found.frames == (6, 7)
+    assert "exchanged" in found.message
 
 
 def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_path):

@@ -5,7 +5,7 @@ the dots of a tape on a body of the line's length from C7 to S1, which then pass
 (`simspine.reconstruction.stages`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -43,6 +43,9 @@ LEVELS_UNDER_NO_LINE = ("L5_S1",)  # the line ends above the sacrum's endplate, 
 HEADING_SD_RAD = float(np.radians(3.0))  # of a given heading: how exactly people stand square to a scanner
 MAX_HOLLOW_M = 0.01  # mean over the upper back, reached at a kyphosis of -25°
 MAX_GAP_M = 0.1  # between neighbouring points of a line, and between a landmark and the line
+# Full flexion lengthens the skin from C7 to S1 by some 0.1 m (Schober's and Ott's signs) and takes a second.
+MAX_LENGTH_SPEED = 0.3  # m/s, three times that
+MAX_LENGTH_STEP_M = 0.02  # between neighbouring frames: ends of a line err by some millimetres
 # Of the back's length expected from the height: four standard deviations. Sitting heights of people of one
 # stature vary by 2 cm (Gordon et al. 1989, 1988 Anthropometric Survey of U.S. Army Personnel), and a back has 0.45 m.
 MAX_TRUNK_ERROR_SHARE = 0.2
@@ -129,7 +132,8 @@ def spine_from_back(
     if facing is not None:
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
-        findings = (*findings, warning("heading_not_seen", text))
+        cure = "" if heading is None else "Give the PSIS to measure it."
+        findings = (*findings, warning("heading_not_seen", text, cure))
     known["findings"] = findings
     solved = run_stages({TRIAL_NAME: UNSEEN | known}, Options(), (IK, VERTEBRAE, QUALITY))
     return as_reconstructions(solved)[TRIAL_NAME]
@@ -138,7 +142,7 @@ def spine_from_back(
 def _markers_on_back(
     line: np.ndarray, c7: np.ndarray | None, psis: np.ndarray | None, rate: float, frame: str
 ) -> tuple[Markers, float, tuple[Finding, ...]]:
-    """The line as dots of a tape, with the PSIS where they are given, y_up; its length, m; findings on gaps."""
+    """The line as dots of a tape, with the PSIS where they are given, y_up; its length, m; what is doubtful."""
     points = _frames_of_points("line", line, frame)
     _check_upright(points, frame)
     landmarks = {}
@@ -160,7 +164,7 @@ def _markers_on_back(
         dots = np.concatenate([dots, dimples], axis=1)
     origin = (Origin.DETECTED,) * len(names)
     markers = Markers(names, rate, dots, frame="y_up", origin=origin, weight=_weights(names, len(dots)))
-    return markers, length, _gaps_of_line(drawn)
+    return markers, length, tuple(_doubts_of_line(drawn, curves, rate, dimples))
 
 
 def _frames_of_points(name: str, given: np.ndarray, frame: str, count: int = 0, frames: int = 0) -> np.ndarray:
@@ -241,15 +245,32 @@ def _checked_length(points: np.ndarray, drawn: list[np.ndarray], curves: list[np
     return float(np.nanmedian([distances_along(curve)[-1] for curve in curves]))
 
 
-def _gaps_of_line(curves: list[np.ndarray]) -> tuple[Finding, ...]:
-    """A warning where the longest step of the line, in most frames, is a gap."""
-    steps = [np.linalg.norm(np.diff(curve, axis=0), axis=1) for curve in curves if np.isfinite(curve).all()]
+def _doubts_of_line(
+    drawn: list[np.ndarray], curves: list[np.ndarray], rate: float, dimples: np.ndarray | None
+) -> Iterator[Finding]:
+    """Warnings: a gap of the line in most frames; frames that contradict those before. curves: `drawn`, thinned."""
+    steps = [np.linalg.norm(np.diff(curve, axis=0), axis=1) for curve in drawn if np.isfinite(curve).all()]
     longest = float(np.median([step.max() for step in steps]))
-    if longest <= MAX_GAP_M:
-        return ()
-    below = float(np.median([step[: step.argmax()].sum() for step in steps]))
-    text = f"the line has a gap of {longest:.2f} m, which begins {below:.2f} m below C7; no point is known there."
-    return (warning("line_gap", text),)
+    if longest > MAX_GAP_M:
+        below = float(np.median([step[: step.argmax()].sum() for step in steps]))
+        text = f"the line has a gap of {longest:.2f} m, which begins {below:.2f} m below C7; no point is known there."
+        yield warning("back_line", text)
+    lengths = np.array([distances_along(curve)[-1] for curve in curves])
+    change = np.abs(np.diff(lengths, prepend=np.nan))
+    if (jumps := change > max(MAX_LENGTH_STEP_M, MAX_LENGTH_SPEED / rate)).any():
+        text = f"the line's length from C7 to S1 jumps by up to {np.nanmax(change):.2f} m between neighbouring frames."
+        yield warning("back_line", text, frames=jumps)
+    moved = np.linalg.norm(np.diff([curve[0] for curve in curves], axis=0, prepend=np.nan), axis=1)
+    if (turned := moved > lengths / 2).any():
+        text = "the line's upper end jumps by more than half its length. Are its points in another order from there on?"
+        yield warning("back_line", text, frames=turned)
+    known = np.flatnonzero(np.isfinite(lengths)).tolist()
+    hollow = (
+        [] if dimples is None else [k for k in known if _hollow_of_upper_back(curves[k], dimples[k]) > MAX_HOLLOW_M]
+    )
+    if hollow:
+        text = "if the PSIS are right, the upper back is hollow in these frames; left and right may be exchanged."
+        yield warning("back_line", text, frames=hollow)
 
 
 def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
@@ -257,17 +278,21 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     (least, most), apart = PSIS_DISTANCES_M, float(np.linalg.norm(dimples[1] - dimples[0]))
     if not least <= apart <= most:
         raise InputError(f"psis are {apart:.3g} m apart, expected {least} to {most} m, left and right.")
+    if (hollow := _hollow_of_upper_back(curve, dimples)) > MAX_HOLLOW_M:
+        raise InputError(
+            f"if the PSIS are right, the upper back is hollow by {1000 * hollow:.0f} mm on average; "
+            "expected it to be round. Are left and right PSIS exchanged? The left one comes first."
+        )
+
+
+def _hollow_of_upper_back(curve: np.ndarray, dimples: np.ndarray) -> float:
+    """Mean depth of the upper back's hollow, m; NaN where the line is not known."""
     forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
     forward /= np.linalg.norm(forward)
     depth, along = (curve - curve[0]) @ forward, distances_along(curve)
     along = along / along[-1]
     upper = along <= 0.6  # the thoracic part bulges backwards of the line between its ends, or is flat
-    hollow = (depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean()
-    if hollow > MAX_HOLLOW_M:
-        raise InputError(
-            f"if the PSIS are right, the upper back is hollow by {1000 * hollow:.0f} mm on average; "
-            "expected it to be round. Are left and right PSIS exchanged? The left one comes first."
-        )
+    return float((depth - np.interp(along, [0.0, 0.6], [0.0, np.interp(0.6, along, depth)]))[upper].mean())
 
 
 def _weights(names: tuple[str, ...], frames: int) -> np.ndarray | None:
