@@ -211,6 +211,15 @@ class TestCorrectedWithAWarning:
         points[frames, 1] = np.nan
         np.testing.assert_allclose(markers.xyz, points / 1000, atol=1e-9)
 
+    def test_a_point_in_another_unit_is_taken_as_missing(self, tmp_path):
+        body = np.random.default_rng(0).uniform(0, 1, (3, 8, 3))
+        odd = body.copy()
+        odd[:, 4] *= 1000
+        with pytest.warns(UserWarning, match=r"3 times a point is over 30 times as far.*\(of 8 points: 5\)"):
+            markers = read_trc(put(tmp_path, text(odd, "m", names=tuple("ABCDEFGH"), count=8)))
+        body[:, 4] = np.nan
+        np.testing.assert_allclose(markers.xyz, body, atol=1e-6)
+
     @pytest.mark.parametrize(("height", "doubtful"), [(0.31, True), (0.8, False)])
     def test_a_person_of_a_foot_is_doubted(self, tmp_path, height, doubtful, recwarn):
         """A seated person in inches under the header's cm; 0.8 m are a person who sits."""
@@ -236,6 +245,10 @@ class TestRefused:
     @pytest.mark.parametrize("time", [[0.0, 0.0], [0.1, 0.0]])
     def test_time_that_stands_still(self, tmp_path, time):
         self.refuse(tmp_path, text(time=time), "does not increase")
+
+    def test_a_unit_that_changes_within_the_file(self, tmp_path):
+        body = np.random.default_rng(0).uniform(0, 1, (3, 8, 3)) * [[[1]], [[1]], [[1000]]]
+        self.refuse(tmp_path, text(body, "m", names=tuple("ABCDEFGH"), count=8), "in row 3. Does the unit change")
 
 
 coordinates = arrays(float, (4, 3, 3), elements=st.floats(-5, 5) | st.just(np.nan))

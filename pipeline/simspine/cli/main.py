@@ -256,7 +256,10 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     """
     import math
 
+    import numpy as np
+
     from simspine.core.arrays import NORMAL_95
+    from simspine.io.atomic import atomic_path
     from simspine.io.back_line import read_back_line
     from simspine.quality.observability import stated_sd
     from simspine.reconstruction.spine_from_back import spine_from_back
@@ -271,14 +274,17 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         rate=back.rate or 30.0, frame=frame or back.frame or "y_up",
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
+    with atomic_path(folder / "report.html") as page:  # replaced only once the numbers are
+        result.report(page)
+        files = [result.save(folder / "spine.h5"), folder / "report.html"]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     for name, key, values, sd in (
         ("lumbar lordosis", "lla", result.lla, result.spine.lla_sd),
         ("thoracic kyphosis", "tka", result.tka, result.spine.tka_sd),
     ):
-        reach = NORMAL_95 * stated_sd(key, math.degrees(sd[0]))
-        say(f"{name} of the first frame: {math.degrees(values[0]):.0f} ± {reach:.0f}° (95 %)")
+        for k in np.flatnonzero(np.isfinite(values))[:1].tolist():
+            reach = NORMAL_95 * stated_sd(key, math.degrees(sd[k]))
+            say(f"{name} in frame {k}: {math.degrees(values[k]):.0f} ± {reach:.0f}° (95 %)")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
     for text in (*findings, *files):
         say(text)

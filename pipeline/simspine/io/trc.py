@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simspine.core.arrays import median_of_known
 from simspine.core.errors import InputError, safe_file_name
 from simspine.core.geometry import change_frame
 from simspine.core.skeletons import subject_prefix
@@ -31,6 +32,9 @@ _USUAL_EXTENTS_M = (0.25, 3.0)  # m, extents of six or more markers; outside thi
 _SMALL_EXTENT_M = 0.75  # m, of six or more markers; below it a warning if in another unit they are a standing person
 _MIN_PLACEHOLDER, MAX_COORDINATE = 900.0, 1e9  # in the file's unit: least x = y = z of a placeholder; largest number
 _MANY_MARKERS = 6
+# A person's markers lie up to four times as far from the middle as usual, other things in the room some ten times.
+_MAX_DISTANCE_RATIO = 30
+_MAX_EXTENT_RATIO = 90  # between two rows, each with half of the points or more: from centimetres to metres is 100
 _EXPECTED_COLUMNS_TEXT = " (frame, time and 3 for each of {} markers). Is the row cut short, or a name missing?"
 # m, ranges that decide between units that are all plausible; at most one unit fits the second range.
 TYPICAL_EXTENTS_M, STANDING_EXTENTS_M = (0.4, 3.0), (0.9, 2.28)
@@ -189,7 +193,22 @@ def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:
         place = " ".join(f"{value:g}" for value in xyz[hidden][0])
         points = f"{hidden.any(0).sum()} of {hidden.shape[1]} points"
         warn_assumed(f"{path}: {hidden.sum()} times a point is at {place} ({points}), as if unseen; taken as missing.")
-    return np.where(hidden[..., None], np.nan, xyz)
+    return _without_far_points(np.where(hidden[..., None], np.nan, xyz), path)
+
+
+def _without_far_points(xyz: np.ndarray, path) -> np.ndarray:
+    """The points with those set to NaN, with a warning, that are of no person: another unit, or damage."""
+    middle = median_of_known(np.moveaxis(xyz, 1, -1))[:, None]
+    distance = np.linalg.norm(xyz - middle, axis=-1)
+    usual = median_of_known(distance)[:, None]
+    many = np.isfinite(distance).sum(1, keepdims=True) >= _MANY_MARKERS
+    far = (distance > _MAX_DISTANCE_RATIO * usual) & (usual > 0) & many
+    if far.any():
+        points = ", ".join(str(1 + index) for index in np.flatnonzero(far.any(0)))
+        text = f"{path}: {far.sum()} times a point is over {_MAX_DISTANCE_RATIO} times as far from the middle as others"
+        warn_assumed(f"{text} (of {far.shape[1]} points: {points}); taken as missing. Has it another unit?")
+        xyz = np.where(far[..., None], np.nan, xyz)
+    return xyz
 
 
 def without_subject_name(markers: Markers, where: str | os.PathLike, known: Iterable[str] = ()) -> Markers:
@@ -206,7 +225,7 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     xyz: (frames, points, 3) in the file's unit. A warning names a unit taken instead; `InputError` if none fits."""
     unit = stated.strip().strip(".").lower()
     unit = _UNIT_SPELLINGS.get(unit.removesuffix("s"), unit.removesuffix("s") or unit)
-    extent = extent_of_points(xyz)
+    extent = _extent_of_points(xyz, path)
     known, others = TRC_UNITS | _RARE_UNITS, [u for u in TRC_UNITS if u != unit]
     if unit in known:
         size = extent * known[unit]
@@ -240,13 +259,25 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     return known[unit]
 
 
-def extent_of_points(xyz: np.ndarray) -> float:
-    """Median over the frames of the diagonal of the box around all points; NaN if no frame has three of them."""
-    enough = np.isfinite(xyz).all(-1).sum(-1) >= 3
-    if not enough.any():
+def _extent_of_points(xyz: np.ndarray, path: str | os.PathLike) -> float:
+    """Median over the frames of the diagonal of the box around all points; NaN if no frame has three of them.
+
+    Raises `InputError` where the diagonal changes as if the unit did.
+    """
+    seen = np.isfinite(xyz).all(-1).sum(-1)
+    frames = np.flatnonzero(seen >= 3)
+    if not len(frames):
         return np.nan
-    xyz = xyz[enough]
-    return float(np.median(np.linalg.norm(np.nanmax(xyz, 1) - np.nanmin(xyz, 1), axis=-1)))
+    extents = np.linalg.norm(np.nanmax(xyz[frames], 1) - np.nanmin(xyz[frames], 1), axis=-1)
+    whole = np.flatnonzero(seen[frames] >= max(_MANY_MARKERS, seen.max() / 2))
+    if len(whole):
+        least, most = whole[extents[whole].argmin()], whole[extents[whole].argmax()]
+        if extents[most] > _MAX_EXTENT_RATIO * extents[least] > 0:
+            raise InputError(
+                f"{path}: all points together are {extents[least]:.3g} across in row {1 + frames[least]} and "
+                f"{extents[most]:.3g} in row {1 + frames[most]}. Does the unit change within the file?"
+            )
+    return float(np.median(extents))
 
 
 def _is_within(value: float, span: tuple[float, float]) -> bool:
