@@ -79,7 +79,7 @@ def place_of_trial(result: Path, subject: str | None, trial: str | None) -> tupl
     """As `find_results`; `InputError` for any other file."""
     found = find_results(result, subject, trial)
     if found is None:
-        raise InputError(f"{result}: expected a results folder, or a trial's .h5 in it.")
+        raise InputError(f"{result}: expected a results folder, or a trial's .h5 in its folder 'vertebrae'.")
     return found
 
 
