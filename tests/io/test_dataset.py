@@ -416,8 +416,7 @@ def test_degrees_in_the_place_of_radians_are_refused(written, tmp_path):
     path = tmp_path / "degrees.h5"
     shutil.copy(written[0], path)
     with h5py.File(path, "r+") as file:
-        del file["S1/Sitting/simspine/lla"]
-        file["S1/Sitting/simspine/lla"] = np.full(7, 57.5)
+        file["S1/Sitting/simspine/lla"][:] = 57.5
     with DatasetFile(path) as file:
         with pytest.raises(InputError, match=r"degrees\.h5: simspine/lla reaches 57\.5 rad"):
             file.array("S1", "Sitting", "simspine/lla")
