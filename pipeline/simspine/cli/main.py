@@ -4,6 +4,7 @@ import copy
 import errno
 import gc
 import json
+import math
 import os
 import re
 import signal
@@ -254,14 +255,8 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
     scan of the back (.ply) with the midline's points painted red. Exit code: 0, or 1 where frames were rejected.
     """
-    import math
-
-    import numpy as np
-
-    from simspine.core.arrays import NORMAL_95
     from simspine.io.atomic import atomic_path
     from simspine.io.back_line import read_back_line
-    from simspine.quality.observability import stated_sd
     from simspine.reconstruction.spine_from_back import spine_from_back
 
     folder = out or file.with_name(f"{file.stem}_spine")
@@ -278,17 +273,25 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         result.report(page)
         files = [result.save(folder / "spine.h5"), folder / "report.html"]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
-    for name, key, values, sd in (
-        ("lumbar lordosis", "lla", result.lla, result.spine.lla_sd),
-        ("thoracic kyphosis", "tka", result.tka, result.spine.tka_sd),
-    ):
-        for k in np.flatnonzero(np.isfinite(values))[:1].tolist():
-            reach = NORMAL_95 * stated_sd(key, math.degrees(sd[k]))
-            say(f"{name} in frame {k}: {math.degrees(values[k]):.0f} ± {reach:.0f}° (95 %)")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
-    for text in (*findings, *files):
+    for text in (*_first_curvatures(result.spine), *findings, *files):
         say(text)
     sys.exit(1 if any(finding.severity == "error" for finding in result.findings) else 0)
+
+
+def _first_curvatures(spine):
+    """Lines of lordosis and kyphosis, each in the first frame that has it."""
+    from simspine.core.arrays import NORMAL_95
+    from simspine.quality.observability import stated_sd
+
+    for name, key, values, sd in (
+        ("lumbar lordosis", "lla", spine.lla, spine.lla_sd),
+        ("thoracic kyphosis", "tka", spine.tka, spine.tka_sd),
+    ):
+        first = next((k for k, value in enumerate(values) if math.isfinite(value)), None)
+        if first is not None:
+            value, reach = math.degrees(values[first]), NORMAL_95 * stated_sd(key, math.degrees(sd[first]))
+            yield f"{name} in frame {first}: {value:.0f} ± {reach:.0f}° (95 %)"
 
 
 @main.command("warmup")
