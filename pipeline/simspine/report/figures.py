@@ -1,14 +1,15 @@
 """Figures of a page: changes between trials, cycles of a movement, the spine of one frame."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simspine.anatomy.alignment import CYCLE_PERCENT
-from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
@@ -148,13 +149,15 @@ _SIDE_STYLES = {"r": ("right", style.VIOLET, ""), "l": ("left (dots)", style.RED
 
 
 def cycle_figure(
-    angles: Mapping[str, np.ndarray], spread: Mapping[str, float] | None = None, assumed: Collection[str] = ()
+    angles: Mapping[str, np.ndarray],
+    spread: Mapping[str, float] | None = None,
+    unused: Mapping[str, bool] = MappingProxyType({}),
 ) -> "Figure":
     """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
-    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed. Raises `InputError` where
-    nothing moves.
+    {angle: its ± of 95 %, rad}. unused: {angle that is no result: whether it is assumed}; assumed ones are dashed.
+    Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
     if not moving:
@@ -167,23 +170,42 @@ def cycle_figure(
         figure = style.new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
         for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
-            doubted = bool(set(names) & set(assumed))
             for name in names:
-                _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
-            known = [np.degrees(spread[name]) for name in names if spread and name in spread]
+                _draw_cycles(axes, name, np.degrees(angles[name]), unused.get(name, False))
+            without = [name for name in names if name in unused]
+            known = [np.degrees(spread[name]) for name in without or names if spread and name in spread]
             reach = f"± {max(known):.0f}°" if known else "(°)"
+            reach = f"({reach})" if known and without else reach
+            side = ", " + SIDE_WORDS[without[0][-1]] if 0 < len(without) < len(names) else ""
             known_as = CLINICAL_DEFINITIONS.get(names[0])
             label = known_as.label.partition(", ")[0] if known_as else title.replace("_", " ").capitalize()
-            axes.set(title=f"{label} {reach}{', assumed' * doubted}", xlim=(0, 100))
+            axes.set(title=f"{label}{side} {reach}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
         keys = [style.line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
-        keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if assumed else []
+        keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if any(unused.values()) else []
         figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
+
+
+def cycle_table(
+    angles: Mapping[str, np.ndarray], deviations: Mapping[str, np.ndarray], labels: Mapping[str, str]
+) -> PageTable:
+    """A row for each percent of the cycle, two columns for each cycle of each angle: degrees, and its ± of 95 %.
+
+    angles, deviations: {angle: (cycles, 101) rad}. labels: {angle: its name}.
+    """
+    names, columns = ["cycle, %"], [CYCLE_PERCENT]
+    for name, cycles in angles.items():
+        reach = NORMAL_95 * deviations.get(name, np.full_like(cycles, np.nan))
+        for number, pair in enumerate(zip(cycles, reach, strict=True), 1):
+            names += [f"{labels[name]}, cycle {number}, °", "± 95 %, °"]
+            columns += [*np.degrees(pair)]
+    rows = (tuple(f"{value:.3f}" if np.isfinite(value) else "" for value in row) for row in np.transpose(columns))
+    return PageTable(tuple(names), tuple(rows))
 
 
 def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:

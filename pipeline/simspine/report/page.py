@@ -114,7 +114,7 @@ class Picture:
 
     Instead of both, `chart`: markup of `level_figures`, which fits any width; or `curves`: the player's curves that the
     page's script draws, 'spinal' or 'limbs'.
-    alt: description for readers who cannot see it. caption: how to read it.
+    alt: description for readers who cannot see it. caption: how to read it. table: its numbers, to save.
     """
 
     title: str
@@ -124,6 +124,7 @@ class Picture:
     data: bytes = b""
     chart: str = ""
     curves: str = ""
+    table: PageTable | None = None
 
     @property
     def address(self) -> str:

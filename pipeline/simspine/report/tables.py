@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
 DOUBT_SIGN = "▲"  # as the sign of warnings
+NO_RESULT = " (not a result)"  # in tables that are saved
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 MEAN_COLUMN = "Mean (± of a typical frame)"
@@ -159,6 +160,11 @@ def mean_cell(figure: ClinicalFigure) -> str:
     text = interval_text(figure.mean, figure.sd, figure.unit)
     is_shown = not figure.is_change or is_beyond(figure.mean or 0.0, figure.sd or 0.0, figure.unit)
     return with_marks(text if figure.is_decided and is_shown else _bracketed(text), figure)
+
+
+def stated_mean(figure: ClinicalFigure, still: bool) -> str:
+    """`mean_cell`, in brackets also where a movement leaves the figure without a result."""
+    return mean_cell(figure) if is_result(figure, still) else _bracketed(mean_cell(figure))
 
 
 def with_marks(text: str, *figures: ClinicalFigure) -> str:

@@ -32,13 +32,14 @@ from simspine.report.figures import (
     changes_figure,
     comparison_table,
     cycle_figure,
+    cycle_table,
     known_in_several,
 )
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
 from simspine.report.rerun_recording import write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements
-from simspine.report.tables import CURVATURE_KEYS
+from simspine.report.tables import CURVATURE_KEYS, NO_RESULT, held_still, is_result, label_with_sign, with_marks
 from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.dataset import check_figures
@@ -321,24 +322,31 @@ ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's 
 def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
     """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. events:
     contacts of a foot limit the cycles of its side; pelvis and trunk follow the right foot where it has contacts."""
-    figures = found.clinical_figures
+    figures, cycles = found.clinical_figures, cycles_of_trial(found, events)
+    still = held_still((*found.curvature_figures, *figures))
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-    drawn = cycle_figure(cycles_of_trial(found, events), spread, {f.name for f in figures if f.is_assumed})
+    unused = {figure.name: figure.is_assumed for figure in figures if not is_result(figure, still)}
+    drawn = cycle_figure(cycles, spread, unused)
+    labels = {one.name: with_marks(label_with_sign(one) + NO_RESULT * (one.name in unused), one) for one in figures}
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
-        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame. "
-        "Dashed angles are assumed.",
+        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame, "
+        "in brackets of what is not to be used. Dashed angles are assumed.",
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
+        table=cycle_table(cycles, cycles_of_trial(found, events, deviations=True), labels),
     )  # fmt: skip
 
 
-def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
-    """{angle: (cycles, 101) rad} of angles that the model does not set; rejected frames are NaN."""
+def cycles_of_trial(found: SolvedTrial, events: ContactEvents, deviations: bool = False) -> dict[str, np.ndarray]:
+    """{angle: (cycles, 101) rad} of angles that the model does not set, or of their standard deviations.
+
+    Rejected frames are NaN.
+    """
     clinical = found.spine.clinical
     if not events:
         raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")
@@ -350,8 +358,8 @@ def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.n
         side = name[-1] if name.endswith(("_r", "_l")) else ""
         times = events.get(side, ()) if side else central
         forced = any(fact.kind is not ForcedKind.SUM for fact in clinical.forced.get(name, ()))
-        values = np.where(found.rejected, np.nan, clinical.of(name))
-        if unit == "rad" and len(times) and not forced:
-            cut = angle_cycles(found.spine.time, values, times)
+        values = clinical.sd(name) if deviations else clinical.of(name)
+        if unit == "rad" and len(times) and not forced and values is not None:
+            cut = angle_cycles(found.spine.time, np.where(found.rejected, np.nan, values), times)
             cycles |= {name: cut} if np.isfinite(cut).any() else {}
     return cycles
