@@ -76,8 +76,8 @@ def unbreakable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a summary. light: '', 'good', 'check' or 'bad'. note: meaning of the value, or the value to compare
-    it with."""
+    """One line of a summary. light: '', 'good', 'check' or 'bad', 'info' where it was not tested. note: meaning of the
+    value, or the value to compare it with."""
 
     label: str
     value: str

@@ -180,7 +180,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 # Keys of the summary that the page states elsewhere.
 _STATED_ELSEWHERE = (
-    "frames", "frames_rejected", "views", "cameras_off", "lla_deg_mean", "tka_deg_mean", "spine_seen_by",
+    "frames", "frames_rejected", "views", "lla_deg_mean", "tka_deg_mean", "spine_seen_by",
 )  # fmt: skip
 
 
