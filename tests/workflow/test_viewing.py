@@ -171,8 +171,9 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     page = reporting.write_report_of(copied.config).read_text()
     table = page[page.index('id="comparison"') :]
     table = table[: table.index("</section>")]
-    assert "within its error" in table
-    assert "beyond its error" not in table
+    differences = re.findall(r"[−+(]+0\.?0?\u00a0±[^<]+", table)
+    assert differences
+    assert all(cell.startswith("(0") for cell in differences)
 
 
 def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,8 @@ from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
 from simspine.report import figure_style as style
-from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
-from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of
+from simspine.report.page import UNIT_SIGNS, PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
+from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of, with_marks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,39 +24,46 @@ if TYPE_CHECKING:
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
 BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
-NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
+NOT_DECIDED = "no result"  # by the recording, in one of the trials
+MOST_NAMED_CHANGES = 4  # in the sentence at the top
 
 
 @dataclass(frozen=True)
 class Change:
     """Change of the mean or the range of a parameter from one trial to another. what: 'mean' or 'range'. by: difference
-    in `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. assumed: the recording of one of the
-    trials did not decide the parameter."""
+    in `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. undecided: in one of the trials it
+    is no result."""
 
     label: str
     what: str
     unit: str
     by: float
     sd: float | None
-    assumed: bool
+    undecided: bool
 
     @property
     def verdict(self) -> str:
-        """Whether the change exceeds its error; `NOT_DECIDED` for an assumed parameter, whatever the change."""
-        if self.assumed:
+        """Whether the change exceeds its error; `NOT_DECIDED` for an undecided parameter, whatever the change."""
+        if self.undecided:
             return NOT_DECIDED
         if self.sd is None:
             return ERROR_UNKNOWN
         return BEYOND_ERROR if is_beyond(self.by, self.sd, self.unit) else WITHIN_ERROR
 
     def __str__(self) -> str:
-        """'● beyond its error: +23.0 ± 6.4°'."""
-        return self.verdict if self.assumed else f"{self.verdict}: {self.size}"
+        """'+23.0 ± 6.4', in brackets where that is within its error, or its ± is not known."""
+        text = _without_unit(self.size, self.unit)
+        text = text if self.verdict == BEYOND_ERROR else f"({text})"
+        return self.verdict if self.undecided else text + f", {ERROR_UNKNOWN}" * (self.sd is None)
 
     @property
     def size(self) -> str:
-        """'+23.0 ± 6.4°'; '' for an assumed parameter."""
-        return "" if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
+        """'+23.0 ± 6.4°'; '' for an undecided parameter."""
+        return "" if self.undecided else interval_text(self.by, self.sd, self.unit, signed=True)
+
+
+def _without_unit(text: str, unit: str) -> str:
+    return text.replace(unbreakable(UNIT_SIGNS[unit]), "")
 
 
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
@@ -66,21 +73,23 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
     """
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
-    found, assumed = [], first.is_assumed or last.is_assumed
+    found, undecided = [], not (first.is_decided and last.is_decided)
+    is_partial = any(one.is_unreadable or str(one.verdict).startswith("partly") for one in (first, last))
     compared = [means, ranges] if moves(first) or moves(last) else [means] * bool(means[1])
     for what, by, one, other in compared:
         sd = None if one is None or other is None else math.hypot(one, other)
-        found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
+        unused = undecided or (what == "range" and is_partial)
+        found.append(Change(first.label, what, last.unit, by=by, sd=sd, undecided=unused))
     return found
 
 
 def beyond_error(changes: Iterable[Change]) -> str:
-    """The changes that are larger than their errors, in a sentence."""
-    by_label: dict[str, list[str]] = {}
-    for change in (one for one in changes if one.verdict == BEYOND_ERROR):
-        by_label.setdefault(change.label, []).append(f"{change.what} {change.size}")
-    found = [f"{label} ({', '.join(sizes)})" for label, sizes in by_label.items()]
-    return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
+    """The changes that are larger than their errors, in a sentence: how many, and those largest for their errors."""
+    beyond = [change for change in changes if change.verdict == BEYOND_ERROR]
+    beyond.sort(key=lambda change: -abs(change.by) / (change.sd or 1.0))
+    found = [f"{change.label}, {change.what} {change.size}" for change in beyond[:MOST_NAMED_CHANGES]]
+    rest = [f"and {len(beyond) - len(found)} more, below"] * (len(beyond) > len(found))
+    return f"Larger than the measurement error: {'; '.join(found + rest) or 'nothing'}."
 
 
 def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
@@ -101,10 +110,11 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        if changes := [*map(str, changes_between(known[0], known[-1]))]:
+        if changes := [with_marks(str(one), known[0], known[-1]) for one in changes_between(known[0], known[-1])]:
             differences = changes if len(changes) > 1 else [*changes, "constant"]
-            rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
-    columns = ("Angle", *trials, "Difference of means", "Difference of ranges")
+            label = label_with_sign(known[0]) + ", mm" * (known[0].unit == "mm")
+            rows.append((label, *map(_figure_cell, found), *differences))
+    columns = ("In degrees, unless mm is named", *trials, "Difference of means", "Difference of ranges")
     notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
     if all(row[-1] == "constant" for row in rows):  # single frames
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -115,12 +125,13 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
-    return mean_cell(figure) + unbreakable(span) * is_range_shown(figure)
+    span = unbreakable(f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}")
+    mean = _without_unit(mean_cell(replace(figure, doubts=())), figure.unit)
+    return with_marks(mean + span * is_range_shown(figure), figure)
 
 
 def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
-    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed if assumed.
+    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed if it is no result.
 
     Degrees; lengths are left out.
     """
@@ -130,10 +141,10 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
         axes = figure.subplots()
         for height, change in enumerate(shown):
             beyond = change.verdict == BEYOND_ERROR
-            colour = style.ORANGE if change.assumed else style.BLUE if beyond else style.GREY
+            colour = style.ORANGE if change.undecided else style.BLUE if beyond else style.GREY
             if change.sd is not None:
                 ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.assumed else "-")
+                axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.undecided else "-")
             axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
             axes.text(1.01, height, change.size, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
         axes.axvline(0, color=style.INK_COLOUR, linewidth=0.8)

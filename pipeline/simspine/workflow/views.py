@@ -179,7 +179,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     changes = [change for one, other in pairs for change in changes_between(one, other)]
     if table is None:
         raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
-    captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
+    captions = "Filled: larger than its error. Hollow: within. Dashed: no result in one of the trials."
     pictures = []
     for what in dict.fromkeys(change.what for change in changes):
         name = f"Difference of {what}s"
