@@ -238,7 +238,9 @@ def test_a_known_change_is_found_and_nothing_else(finished, changed, tmp_path, t
     row = tables.row("Knee flexion, right")
     assert row[3] == "+" + as_text(25.0, np.sqrt(2) * deviation, "")
     differences = {row[0]: row[3:] for row in tables.rows if len(row) == 5}
-    beyond = {label for label, pair in differences.items() if any("±" in cell and not cell.startswith("(") for cell in pair)}
+    beyond = {
+        label for label, pair in differences.items() if any("±" in cell and not cell.startswith("(") for cell in pair)
+    }
     assert beyond == {"Knee flexion, right"}
     assert differences["Knee flexion, right"][1].startswith("(")  # the range did not change
     assert len(players(text)) == 2

@@ -4,21 +4,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from simspine.anatomy.clinical import JOINT_DEFINITIONS, SIDE_WORDS
+from simspine.anatomy.clinical import JOINT_POINTS, SIDE_WORDS
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import BONES, LIMB_PAIRS, SKIN_ORDER_CODE
 from simspine.quality.observability import ClinicalFigure
 
 # Findings whose advice is to leave the angles out, see `tables/advice.yaml`.
 UNREADABLE_CODES = frozenset({"bone_length", "limb_unseen", SKIN_ORDER_CODE})
-# Points that show the bones at a joint, and those by which only the axial rotation is seen, of the joint's own side.
-_POINTS_OF_JOINT = {
-    "hip": ("Hip", "Knee"),
-    "knee": ("Hip", "Knee", "Ankle"),
-    "ankle": ("Knee", "Ankle", "Heel", "BigToe"),
-    "shoulder": ("Shoulder", "Elbow"),
-}
-_POINTS_OF_ROTATION = {"hip": "Ankle", "shoulder": "Wrist"}
 _POINTS_OF_COORDINATE = {"hip_flexion": "Knee", "knee_angle": "Ankle", "elbow_flex": "Wrist"}  # of `limb_unseen`
 _POINTS_OF_PLACE: Mapping[str, frozenset[str]] = {
     **{f"{SIDE_WORDS[s]} {bone}": frozenset(s.upper() + p for p in ends) for bone, ends in BONES.items() for s in "rl"},
@@ -48,8 +40,8 @@ def with_doubts(figures: Iterable[ClinicalFigure], findings: Sequence[Finding]) 
 def _rests_on(figure: ClinicalFigure, code: str, place: str) -> bool:
     """Whether a figure rests on the place of a finding: a limb on its bones and points, the trunk on its sources."""
     joint, _, angle = figure.name.partition("_")
-    if joint not in JOINT_DEFINITIONS:
+    if joint not in JOINT_POINTS:
         return code == SKIN_ORDER_CODE or place == figure.name or place in re.split(r"[^\w.]+", figure.decided_by)
-    names = [*_POINTS_OF_JOINT[joint], *[_POINTS_OF_ROTATION.get(joint, "")] * angle.startswith("rotation")]
-    points = {figure.name[-1].upper() + name for name in names if name}
+    shown_by, turned_by = JOINT_POINTS[joint]
+    points = {figure.name[-1].upper() + name for name in shown_by + turned_by * angle.startswith("rotation")}
     return place == figure.name or bool(points & _POINTS_OF_PLACE.get(place, frozenset({place})))

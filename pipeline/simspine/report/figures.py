@@ -146,7 +146,8 @@ def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
                 ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
                 axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.undecided else "-")
             axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            axes.text(1.01, height, change.size, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
+            said = change.size if beyond or change.undecided else f"({change.size})"
+            axes.text(1.01, height, said, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
         axes.axvline(0, color=style.INK_COLOUR, linewidth=0.8)
         axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
         axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))

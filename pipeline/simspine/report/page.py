@@ -4,7 +4,7 @@ import base64
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -197,7 +197,6 @@ class ReportContent:
 
 
 PAGE_TEMPLATE = "page.html.j2"
-_MARK = re.compile(r"▲\u00a0([\w ./-]+\w)")  # of `tables.with_marks`
 _HEAD_OF_SENTENCE = re.compile(r"(?:(?<=\. )|^)([A-Z][^.:;]{2,60}:)(?= )")  # such as 'Partly measured:'
 _LIGHT_WORDS = {"good": "in order", "info": "information", "check": "warning", "bad": "error"}
 
@@ -212,7 +211,6 @@ def render_page(content: ReportContent) -> str:
         content=content,
         scripts={"player": "", "table": ""} | carried,
         noticed=findings,
-        marks=_marks_of_findings(findings),
         policy=content_security_policy(carried),
         named=NAMED_COLOURS,
         point_colours=POINT_COLOURS,
@@ -222,22 +220,6 @@ def render_page(content: ReportContent) -> str:
         definitions=page_words("definitions"),
         limits={name: narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},
     )
-
-
-def _marks_of_findings(findings: Sequence[Finding]) -> dict[str, str]:
-    """{place: id of the first item that names it in the list of findings}."""
-    grouped = (one for group in _grouped_findings(findings) for one in group)
-    places = ((place, f"{one.light}-{one.code}") for one in grouped for place in one.where.split(", "))
-    return dict(reversed([*places]))
-
-
-def _linked_marks(text: str, marks: Mapping[str, str]) -> str:
-    """The text with the marks of `tables.with_marks` as links to the findings that the page lists."""
-
-    def linked(found: re.Match) -> str:
-        return f'<a href="#{marks[found[1]]}">{found[0]}</a>' if found[1] in marks else found[0]
-
-    return _MARK.sub(linked, str(text))
 
 
 def write_report(path: str | os.PathLike, content: ReportContent) -> None:
@@ -262,6 +244,6 @@ def _page_template():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    environment.filters["linked_marks"] = _linked_marks
+    environment.tests["containing"] = lambda where, place: place in where.split(", ")
     environment.filters["bold_heads"] = lambda text: _HEAD_OF_SENTENCE.sub(r"<b>\1</b>", str(text))
     return environment.get_template(PAGE_TEMPLATE)

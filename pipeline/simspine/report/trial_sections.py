@@ -156,21 +156,26 @@ def _angle_curve(
 
 
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
-    """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
+    """The ranges that may be used, the largest for its ± first; none in a single frame."""
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
-    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"][:MOST_USABLE]
+    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"]
 
 
 def usable_table(trial: SolvedTrial) -> page.PageTable | None:
-    """`usable_figures` with the moments of their ends; 'at least' where the recording cuts the movement off."""
-    time, rows = trial.spine.time, list[tuple[str, ...]]()
-    for one in usable_figures(trial):
+    """The first `usable_figures` with the moments of their ends; 'at least' where the recording cuts a movement off."""
+    time, rows, figures = trial.spine.time, list[tuple[str, ...]](), usable_figures(trial)
+    for one in figures[:MOST_USABLE]:
         moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
         rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_cell(one)))
     said = page.page_words("usable")
     failed = page.page_words("means")["failed"] * did_not_fit(trial.findings)
-    caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    still = said["means"] * tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
+    caption = (
+        said["caption"].format(count=len(figures), means=still)
+        + failed
+        + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    )
     return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
