@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
-BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
-NOT_DECIDED = "no result"  # by the recording, in one of the trials
+ERROR_UNKNOWN, NOT_DECIDED = "no ± known", "no result"  # not decided by the recording of one of the trials
 MOST_NAMED_CHANGES = 4  # in the sentence at the top
 
 
@@ -42,24 +41,20 @@ class Change:
     undecided: bool
 
     @property
-    def verdict(self) -> str:
-        """Whether the change exceeds its error; `NOT_DECIDED` for an undecided parameter, whatever the change."""
-        if self.undecided:
-            return NOT_DECIDED
-        if self.sd is None:
-            return ERROR_UNKNOWN
-        return BEYOND_ERROR if is_beyond(self.by, self.sd, self.unit) else WITHIN_ERROR
+    def exceeds_error(self) -> bool:
+        """False for an undecided parameter, whatever the change, and where its ± is not known."""
+        return not self.undecided and self.sd is not None and is_beyond(self.by, self.sd, self.unit)
 
     def __str__(self) -> str:
         """'+23.0 ± 6.4', in brackets where that is within its error, or its ± is not known."""
         text = _without_unit(self.size, self.unit)
-        text = text if self.verdict == BEYOND_ERROR else f"({text})"
-        return self.verdict if self.undecided else text + f", {ERROR_UNKNOWN}" * (self.sd is None)
+        text = text if self.exceeds_error else f"({text})"
+        return NOT_DECIDED if self.undecided else text + f", {ERROR_UNKNOWN}" * (self.sd is None)
 
     @property
     def size(self) -> str:
-        """'+23.0 ± 6.4°'; '' for an undecided parameter."""
-        return "" if self.undecided else interval_text(self.by, self.sd, self.unit, signed=True)
+        """'+23.0 ± 6.4°'."""
+        return interval_text(self.by, self.sd, self.unit, signed=True)
 
 
 def _without_unit(text: str, unit: str) -> str:
@@ -79,14 +74,14 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
     for what, by, one, other in compared:
         sd = None if one is None or other is None else math.hypot(one, other)
         unused = undecided or (what == "range" and is_partial)
-        found.append(Change(first.label, what, last.unit, by=by, sd=sd, undecided=unused))
+        found.append(Change(with_marks(first.label, first, last), what, last.unit, by=by, sd=sd, undecided=unused))
     return found
 
 
 def beyond_error(changes: Iterable[Change]) -> str:
     """The changes that are larger than their errors, in a sentence: how many, and those largest for their errors."""
-    beyond = [change for change in changes if change.verdict == BEYOND_ERROR]
-    beyond.sort(key=lambda change: -abs(change.by) / (change.sd or 1.0))
+    known = [change for change in changes if change.exceeds_error]
+    beyond = sorted(known, key=lambda change: -abs(change.by) / (change.sd or 1.0))
     found = [f"{change.label}, {change.what} {change.size}" for change in beyond[:MOST_NAMED_CHANGES]]
     rest = [f"and {len(beyond) - len(found)} more, below"] * (len(beyond) > len(found))
     return f"Larger than the measurement error: {'; '.join(found + rest) or 'nothing'}."
@@ -128,30 +123,6 @@ def _figure_cell(figure: ClinicalFigure | None) -> str:
     span = unbreakable(f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}")
     mean = _without_unit(mean_cell(replace(figure, doubts=())), figure.unit)
     return with_marks(mean + span * is_range_shown(figure), figure)
-
-
-def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
-    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed if it is no result.
-
-    Degrees; lengths are left out.
-    """
-    shown = [change for change in changes if change.unit == "deg"][::-1]
-    with style.matplotlib_style():
-        figure = style.new_figure(1.0 + 0.23 * max(1, len(shown)))
-        axes = figure.subplots()
-        for height, change in enumerate(shown):
-            beyond = change.verdict == BEYOND_ERROR
-            colour = style.ORANGE if change.undecided else style.BLUE if beyond else style.GREY
-            if change.sd is not None:
-                ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.undecided else "-")
-            axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            said = change.size if beyond or change.undecided else f"({change.size})"
-            axes.text(1.01, height, said, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
-        axes.axvline(0, color=style.INK_COLOUR, linewidth=0.8)
-        axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
-        axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
-    return figure
 
 
 _CYCLE_COLUMNS = 3
@@ -201,23 +172,6 @@ def cycle_figure(
         keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if any(unused.values()) else []
         figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
-
-
-def cycle_table(
-    angles: Mapping[str, np.ndarray], deviations: Mapping[str, np.ndarray], labels: Mapping[str, str]
-) -> PageTable:
-    """A row for each percent of the cycle, two columns for each cycle of each angle: degrees, and its ± of 95 %.
-
-    angles, deviations: {angle: (cycles, 101) rad}. labels: {angle: its name}.
-    """
-    names, columns = ["cycle, %"], [CYCLE_PERCENT]
-    for name, cycles in angles.items():
-        reach = NORMAL_95 * deviations.get(name, np.full_like(cycles, np.nan))
-        for number, pair in enumerate(zip(cycles, reach, strict=True), 1):
-            names += [f"{labels[name]}, cycle {number}, °", "± 95 %, °"]
-            columns += [*np.degrees(pair)]
-    rows = (tuple(f"{value:.3f}" if np.isfinite(value) else "" for value in row) for row in np.transpose(columns))
-    return PageTable(tuple(names), tuple(rows))
 
 
 def _draw_cycles(axes: "Axes", name: str, values: np.ndarray, assumed: bool) -> None:

@@ -29,10 +29,8 @@ from simspine.report.bones import bones_and_joints
 from simspine.report.figures import (
     beyond_error,
     changes_between,
-    changes_figure,
     comparison_table,
     cycle_figure,
-    cycle_table,
     known_in_several,
 )
 from simspine.report.page import Picture, ReportContent, TrialSection, write_report
@@ -179,13 +177,6 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     changes = [change for one, other in pairs for change in changes_between(one, other)]
     if table is None:
         raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
-    captions = "Filled: larger than its error. Hollow: within. Dashed: no result in one of the trials."
-    pictures = []
-    for what in dict.fromkeys(change.what for change in changes):
-        name = f"Difference of {what}s"
-        figure = changes_figure([one for one in changes if one.what == what], f"{last} less {first}")
-        svg = canvas.figure_svg(figure, f"c-{what}")
-        pictures.append(Picture(name, f"{name}, each with its interval", captions, svg=svg))
     scenes = {
         name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
         for name, trial in trials.items()
@@ -198,7 +189,6 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
             for name, scene in scenes.items()
         ),
         comparisons=(table,),
-        changes=tuple(pictures),
         alone=True,
         notice=REPORT_NOTICE,
     )
@@ -323,6 +313,8 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
     """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. events:
     contacts of a foot limit the cycles of its side; pelvis and trunk follow the right foot where it has contacts."""
     figures, cycles = found.clinical_figures, cycles_of_trial(found, events)
+    sd = cycles_of_trial(found, events, deviations=True)
+    reach = {name: NORMAL_95 * sd.get(name, np.full_like(cut, np.nan)) for name, cut in cycles.items()}
     still = held_still((*found.curvature_figures, *figures))
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
@@ -338,7 +330,7 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
         "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame, "
         "in brackets of what is not to be used. Dashed angles are assumed.",
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
-        table=cycle_table(cycles, cycles_of_trial(found, events, deviations=True), labels),
+        cycles={labels[name]: np.degrees(np.stack([cut, reach[name]], 1)) for name, cut in cycles.items()},
     )  # fmt: skip
 
 
