@@ -185,7 +185,7 @@ class Plot {
     const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
     const notes = this.notes(curves);
-    if (notes) svgElement(title, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: 10 }, notes);
+    if (notes) svgElement(title, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: 8 }, notes);
     for (const place of new Set(curves.flatMap((curve) => curve.doubts))) this.mark(title, place);
     const key = this.key(curves);
     if (!key) return;
@@ -199,14 +199,15 @@ class Plot {
     const without = curves.filter((curve) => !curve.result);
     if (!without.length || curves.every((curve) => curve.forced)) return note;
     const verdict = note && !this.paper && this.right > 520 ? `${note}: ` : "";
-    return without.length < curves.length ? `${without[0].name}: not a result` : `${verdict}not a result`;
+    const said = this.right > 340 ? "not a result" : "no result"; // a telephone has room for no more
+    return without.length < curves.length ? `${without[0].name}: ${said}` : `${verdict}${said}`;
   }
 
   // The place of a finding on which the panel rests, linked to it.
   mark(title, place) {
     const about = [...document.querySelectorAll(".findings > li[data-places]")].find((item) => item.dataset.places.split(", ").includes(place));
     const link = svgElement(title, "a", about ? { href: `#${about.id}` } : {});
-    svgElement(link, "tspan", { class: "p-mark", dx: 10 }, `▲ ${place}`);
+    svgElement(link, "tspan", { class: "p-mark", dx: 8 }, `▲ ${this.right > 340 ? place : place.replace(/^(left|right) /, "")}`);
   }
 
   path(values, y) {
