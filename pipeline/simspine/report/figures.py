@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,11 +130,7 @@ _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of th
 _SIDE_STYLES = {"r": ("right", style.VIOLET, ""), "l": ("left (dots)", style.RED, "o")}  # label, colour, marker
 
 
-def cycle_figure(
-    angles: Mapping[str, np.ndarray],
-    spread: Mapping[str, float] | None = None,
-    unused: Mapping[str, bool] = MappingProxyType({}),
-) -> "Figure":
+def cycle_figure(angles: Mapping[str, np.ndarray], spread: Mapping[str, float], unused: Mapping[str, bool]) -> "Figure":
     """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
@@ -152,16 +147,15 @@ def cycle_figure(
     with style.matplotlib_style():
         figure = style.new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
-        for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
+        for number, (axes, names) in enumerate(zip(grid, panels.values(), strict=False)):
             for name in names:
                 _draw_cycles(axes, name, np.degrees(angles[name]), unused.get(name, False))
             without = [name for name in names if name in unused]
-            known = [np.degrees(spread[name]) for name in without or names if spread and name in spread]
+            known = [np.degrees(spread[name]) for name in without or names if name in spread]
             reach = f"± {max(known):.0f}°" if known else "(°)"
             reach = f"({reach})" if known and without else reach
             side = ", " + SIDE_WORDS[without[0][-1]] if 0 < len(without) < len(names) else ""
-            known_as = CLINICAL_DEFINITIONS.get(names[0])
-            label = known_as.label.partition(", ")[0] if known_as else title.replace("_", " ").capitalize()
+            label = CLINICAL_DEFINITIONS[names[0]].label.partition(", ")[0]
             axes.set(title=f"{label}{side} {reach}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
