@@ -117,7 +117,7 @@ def test_rotation_in_the_room_counts_from_the_first_frame(found):
     angles[:, place, 2] += np.radians(100)
     turned = replace(spine, angles=angles)
     first, second = (scene_of_trial(replace(found, spine=one)).curves for one in (spine, turned))
-    assert any("rotation from the first frame" in curve.label for curve in first)
+    assert any("Thorax rotation in the room" in curve.label for curve in first)
     for one, other in zip(first, second, strict=True):
         np.testing.assert_allclose(one.values, other.values, atol=1e-9)
 
@@ -126,7 +126,7 @@ def test_the_first_frame_of_a_rotation_in_the_room_is_a_reference_without_error(
     """Of another frame the ± is that of a difference of two frames."""
     spine, place = found.spine, found.spine.levels.index("thorax")
     sd = np.degrees(spine.angles_sd[:, place, 2])
-    (curve,) = [one for one in scene_of_trial(found).curves if one.label.startswith("Thorax rotation from")]
+    (curve,) = [one for one in scene_of_trial(found).curves if one.label.startswith("Thorax rotation in")]
     assert (curve.values[0], np.isnan(curve.sd[0])) == (0.0, True)
     np.testing.assert_allclose(curve.sd[1:], np.hypot(sd[1:], sd[0]))
 
@@ -159,7 +159,7 @@ def test_the_player_begins_with_the_ranges_to_use(found):
     plain = [name.lower().removeprefix("left ").removeprefix("right ") for name in rows]
     assert chosen
     for title in chosen:
-        assert title.partition(" (")[0].partition(",")[0].replace(" from the first frame", "").lower() in plain
+        assert title.partition(" (")[0].partition(",")[0].lower() in plain
     assert all(curve.stated.startswith("range ") for curve in curves if curve.chosen)
     assert not any(curve.assumed for curve in curves)
 

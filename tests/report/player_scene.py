@@ -66,7 +66,14 @@ def make_scene():
             stated="mean 41 ± 5.9°",
         ),
         Curve(
-            "TKA", "Thoracic kyphosis", np.where(np.arange(FRAMES) == 7, np.nan, values - 5), None, None, "set", True
+            "TKA",
+            "Thoracic kyphosis",
+            np.where(np.arange(FRAMES) == 7, np.nan, values - 5),
+            None,
+            None,
+            "set",
+            True,
+            result=False,
         ),
     )
     bones = tuple(box(name, (0.08, 0.12, 0.08), "vertebra" if name in ("lumbar3", "T6") else "bone") for name in poses)

@@ -12,6 +12,7 @@ import pytest
 from opened_page import Opened
 from player_scene import FRAMES, HOSTILE, RATE
 
+from simspine.quality.findings import Finding
 from simspine.report import page as content
 from simspine.report.figure_style import BLUE, GREY, ORANGE, to_bgr
 from simspine.report.page import write_report
@@ -361,7 +362,7 @@ def test_less_is_shown_where_less_is_known(browser, scene, tmp_path, left):
 
 
 def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, scene, tmp_path):
-    plain, other = scene.curves[0], replace(scene.curves[0], note="assumed", assumed=True)
+    plain, other = scene.curves[0], replace(scene.curves[0], note="assumed", assumed=True, result=False)
     some = replace(
         scene,
         curves=(
@@ -384,6 +385,46 @@ def test_what_the_model_sets_is_drawn_otherwise_than_what_is_uncertain(browser, 
         in_brackets = [value.startswith("(") and value.endswith(")") for value in readings]
         assert in_brackets == [False, True, True], "as in the tables: not a result"
         assert window.root.locator(".p-note").all_text_contents() == ["assumed: not a result", "set by the model"]
+
+
+def test_a_panel_says_which_side_is_no_result_and_on_which_finding_it_rests(browser, scene, tmp_path):
+    """The verdict is that of the tables, given with the curve: also a measured angle can be none."""
+    right, left = (replace(scene.curves[0], name=side, label=f"Hip, {side}", panel="Hip") for side in ("right", "left"))
+    marked = replace(left, result=False, doubts=("left thigh",))
+    finding = Finding("bone_length", "warning", "a", "b", where="left thigh")
+    for name, pair, said in (
+        ("one", (right, marked), "left: not a result"),
+        ("both", (replace(right, result=False), marked), "not a result"),
+    ):
+        player = pack_scene(replace(scene, curves=pair))
+        page = content.TrialSection("t", findings=(finding,), player=player)
+        write_report(tmp_path / f"{name}.html", content.ReportContent("t", trials=(page,)))
+        with Opened(browser, (tmp_path / f"{name}.html").as_uri()) as window:
+            assert window.root.locator(".p-note").all_text_contents() == [said]
+            shown = window.root.locator(".p-reading span").all_inner_texts()
+            assert [text.endswith(")") for text in shown] == [name == "both", True]
+            link = window.root.locator(".p-title a")
+            assert (link.text_content(), link.get_attribute("href")) == ("▲ left thigh", "#check-bone_length")
+            link.click()
+            assert window.page.evaluate("location.hash") == "#check-bone_length"
+
+
+def test_a_change_within_its_error_is_in_brackets_at_the_cursor(browser, scene, tmp_path):
+    """By 0, 3 and 5 degrees since the first frame, each ± 3.9: only the last is one. An angle of 3° is measured."""
+    values, sd = np.full(scene.frames, 5.0), np.full(scene.frames, 2.0)
+    values[:2], sd[0] = (0, 3), np.nan
+    turned = replace(scene.curves[0], values=values, sd=sd, change=True, label="Turn")
+    player = pack_scene(replace(scene, curves=(turned, replace(turned, change=False, label="Angle"))))
+    write_report(tmp_path / "p.html", content.ReportContent("p", trials=(content.TrialSection("t", player=player),)))
+    with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
+        for frame, wanted in (
+            (0, ["0°, the reference"] * 2),
+            (1, ["(3.0 ± 3.9°)", "3.0 ± 3.9°"]),
+            (2, ["5.0 ± 3.9°"] * 2),
+        ):
+            window.do(f"p.seek({frame})")
+            assert window.root.locator(".p-reading span").all_inner_texts() == wanted
+        assert "0: first frame" in window.root.locator(".p-key").first.text_content()
 
 
 def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):

@@ -45,3 +45,19 @@ def calibration(**found):
 def test_the_light_follows_the_findings(found, light, words):
     row = calibration(**found)
     assert (row.light, row.note) == (light, words)
+
+
+@pytest.mark.parametrize(
+    ("found", "lights"),
+    [
+        ({}, ("good", "check")),
+        ({"cameras_at_odds": ["cam01"], "cameras_refined": True}, ("info", "check")),
+        ({"cameras_off_as_used": ["cam01"]}, ("info", "check")),
+    ],
+)
+def test_limits_that_assume_a_failed_calibration_are_not_tested(found, lights):
+    """25 px and 40 mm are the limits: 5 px are within, 50 mm are beyond whatever the calibration."""
+    rows = summary_rows({"reprojection_px_p90": 5.0, "marker_rms_mm": 50.0} | CLEAN | found)
+    light_of = {row.label: row.light for row in rows}
+    labels = ("Reprojection, 90th percentile", "Points in space to the fitted body, RMS")
+    assert tuple(light_of[label] for label in labels) == lights

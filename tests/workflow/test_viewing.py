@@ -1,5 +1,6 @@
 """simspine view, simspine overlay, and reports of many trials, on a finished run."""
 
+import csv
 import json
 import re
 import shutil
@@ -171,8 +172,9 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     page = reporting.write_report_of(copied.config).read_text()
     table = page[page.index('id="comparison"') :]
     table = table[: table.index("</section>")]
-    assert "within its error" in table
-    assert "beyond its error" not in table
+    differences = re.findall(r"[−+(]+0\.?0?\u00a0±[^<]+", table)
+    assert differences
+    assert all(cell.startswith("(0") for cell in differences)
 
 
 def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):
@@ -319,11 +321,18 @@ def test_the_report_draws_cycles(copied):
     page = reporting.write_report_of(copied.config).read_text()
     for said in ("2 of the right foot and 1 of the left foot", "t1-cycles-"):
         assert said in page, said
+    saved = unquote(re.search(r'download="S01_bow_cycles.csv" href="data:text/csv;charset=utf-8,([^"]+)"', page)[1])
+    names, *lines = csv.reader(saved.removeprefix("\ufeff").splitlines())
+    assert [line[0] for line in lines] == [str(percent) for percent in range(101)]
     found = read_trial(RunPaths(copied.results, "S01"), "bow")
     angles = cycles_of_trial(found, {"r": events["right"], "l": events["left"]})
     counts = {name: len(values) for name, values in angles.items() if name.startswith("hip_flexion")}
     assert counts == {"hip_flexion_r": 2, "hip_flexion_l": 1}
     assert angles["hip_flexion_r"][0, 0] == pytest.approx(found.spine.clinical.of("hip_flexion_r")[0])
+    at = next(i for i, name in enumerate(names) if re.fullmatch(r"Hip flexion, right.*, cycle 2, °", name))
+    np.testing.assert_allclose([float(line[at]) for line in lines], np.degrees(angles["hip_flexion_r"][1]), atol=6e-4)
+    reach = 1.96 * np.degrees(found.spine.clinical.sd("hip_flexion_r")[-1])
+    assert (names[at + 1], float(lines[-1][at + 1])) == ("± 95 %, °", pytest.approx(reach, abs=6e-4))
     for wrong, said in (([0.1], "two or more"), ([0, last + 1], "lasts")):
         with pytest.raises(InputError, match=said):
             cycles_of_trial(found, {"r": wrong})

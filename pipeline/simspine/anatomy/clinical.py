@@ -65,6 +65,8 @@ SIDE_WORDS = {"r": "right", "l": "left"}
 JOINT_DEFINITIONS = {
     joint: (tuple(entry["bodies"]), tuple(entry["angles"].items())) for joint, entry in _PARAMETERS["joints"].items()
 }
+# {joint: (points that show its bones, those by which only the axial rotation is seen)}, of its own side.
+JOINT_POINTS = {joint: (entry["points"], entry["turned_by"]) for joint, entry in _PARAMETERS["joints"].items()}
 CLINICAL_DEFINITIONS = SPINAL_DEFINITIONS | {
     f"{joint}_{angle}_{s}": ClinicalDefinition(f"{joint.capitalize()} {angle}, {side}", "rad", positive)
     for joint, (_, angles) in JOINT_DEFINITIONS.items()

@@ -179,6 +179,7 @@ class ClinicalFigure:
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
     which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model. ends:
     frames of minimum and maximum. is_cut: whether one is at an end of the trial, so that the movement may go on.
+    is_change: whether it counts from the first frame. doubts, is_unreadable: see `simspine.quality.doubts`.
     """
 
     name: str
@@ -194,6 +195,9 @@ class ClinicalFigure:
     share: float = float("nan")
     ends: tuple[int, ...] = ()
     is_cut: bool = False
+    is_change: bool = False
+    doubts: tuple[str, ...] = ()
+    is_unreadable: bool = False
 
     @property
     def verdict(self) -> Observability:

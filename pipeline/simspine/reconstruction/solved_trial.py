@@ -21,6 +21,7 @@ from simspine.estimation.result import Result
 from simspine.estimation.solve_trial import decided_shares, lumbopelvic_rhythm_of
 from simspine.quality import observability
 from simspine.quality.assess import ViewFit, observed_angle_shares
+from simspine.quality.doubts import with_doubts
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.vision.side_swaps import exchange_sides
@@ -135,9 +136,10 @@ class SolvedTrial(Unchanging):
         lordosis = observability.share_of_curvature("lla", self.curvature_figures[0].sd)
         composed = observability.composed_shares(lordosis, self.spine.levels, self.observed_shares)
         shares = decided_shares(self.sized, self.result) | composed
-        return observability.clinical_figures(
+        figures = observability.clinical_figures(
             clinical, kept, shares, estimated=self.spine_estimated, sacral_tilt_sd=self.sized.sacral_tilt_sd
         )
+        return with_doubts(figures, self.findings)
 
     @cached_property
     def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:
@@ -146,9 +148,10 @@ class SolvedTrial(Unchanging):
         angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
         forced = {name: bool(observability.forced_mask([name], spine.forced).any()) for name in angles}
         changes = {"lla": spine.lla_change_sd, "tka": spine.tka_change_sd}
-        return observability.curvature_figures(
+        figures = observability.curvature_figures(
             angles, ~self.rejected, forced, estimated=self.spine_estimated, changes=changes
         )
+        return with_doubts(figures, self.findings)
 
     @cached_property
     def lumbopelvic_rhythm(self) -> LumbopelvicRhythm | None:

@@ -1,20 +1,20 @@
 """Figures of a page: changes between trials, cycles of a movement, the spine of one frame."""
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simspine.anatomy.alignment import CYCLE_PERCENT
-from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
 from simspine.quality.observability import ClinicalFigure
 from simspine.report import figure_style as style
-from simspine.report.page import PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
-from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of
+from simspine.report.page import UNIT_SIGNS, PageTable, interval_text, is_beyond, named_notes, number_text, unbreakable
+from simspine.report.tables import is_range_shown, label_with_sign, mean_cell, moves, range_of, with_marks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,40 +22,42 @@ if TYPE_CHECKING:
 
 
 MAX_TRIALS_COMPARED = 4  # trials side by side; more are only in the table of trials
-BEYOND_ERROR, WITHIN_ERROR, ERROR_UNKNOWN = "● beyond its error", "within its error", "no ± known"
-NOT_DECIDED = "assumed: not decided"  # by the recording, in one of the trials
+ERROR_UNKNOWN, NOT_DECIDED = "no ± known", "no result"  # not decided by the recording of one of the trials
+MOST_NAMED_CHANGES = 4  # in the sentence at the top
 
 
 @dataclass(frozen=True)
 class Change:
     """Change of the mean or the range of a parameter from one trial to another. what: 'mean' or 'range'. by: difference
-    in `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. assumed: the recording of one of the
-    trials did not decide the parameter."""
+    in `unit`, 'deg' or 'mm'. sd: of the difference, None where one trial has none. undecided: in one of the trials it
+    is no result."""
 
     label: str
     what: str
     unit: str
     by: float
     sd: float | None
-    assumed: bool
+    undecided: bool
 
     @property
-    def verdict(self) -> str:
-        """Whether the change exceeds its error; `NOT_DECIDED` for an assumed parameter, whatever the change."""
-        if self.assumed:
-            return NOT_DECIDED
-        if self.sd is None:
-            return ERROR_UNKNOWN
-        return BEYOND_ERROR if is_beyond(self.by, self.sd, self.unit) else WITHIN_ERROR
+    def exceeds_error(self) -> bool:
+        """False for an undecided parameter, whatever the change, and where its ± is not known."""
+        return not self.undecided and self.sd is not None and is_beyond(self.by, self.sd, self.unit)
 
     def __str__(self) -> str:
-        """'● beyond its error: +23.0 ± 6.4°'."""
-        return self.verdict if self.assumed else f"{self.verdict}: {self.size}"
+        """'+23.0 ± 6.4', in brackets where that is within its error, or its ± is not known."""
+        text = _without_unit(self.size, self.unit)
+        text = text if self.exceeds_error else f"({text})"
+        return NOT_DECIDED if self.undecided else text + f", {ERROR_UNKNOWN}" * (self.sd is None)
 
     @property
     def size(self) -> str:
-        """'+23.0 ± 6.4°'; '' for an assumed parameter."""
-        return "" if self.assumed else interval_text(self.by, self.sd, self.unit, signed=True)
+        """'+23.0 ± 6.4°'."""
+        return interval_text(self.by, self.sd, self.unit, signed=True)
+
+
+def _without_unit(text: str, unit: str) -> str:
+    return text.replace(unbreakable(UNIT_SIGNS[unit]), "")
 
 
 def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]:
@@ -65,21 +67,23 @@ def changes_between(first: ClinicalFigure, last: ClinicalFigure) -> list[Change]
     """
     means = ("mean", (last.mean or 0.0) - (first.mean or 0.0), first.sd, last.sd)
     ranges = ("range", range_of(last) - range_of(first), first.range_sd, last.range_sd)
-    found, assumed = [], first.is_assumed or last.is_assumed
+    found, undecided = [], not (first.is_decided and last.is_decided)
+    is_partial = any(one.is_unreadable or str(one.verdict).startswith("partly") for one in (first, last))
     compared = [means, ranges] if moves(first) or moves(last) else [means] * bool(means[1])
     for what, by, one, other in compared:
         sd = None if one is None or other is None else math.hypot(one, other)
-        found.append(Change(first.label, what, last.unit, by=by, sd=sd, assumed=assumed))
+        unused = undecided or (what == "range" and is_partial)
+        found.append(Change(with_marks(first.label, first, last), what, last.unit, by=by, sd=sd, undecided=unused))
     return found
 
 
 def beyond_error(changes: Iterable[Change]) -> str:
-    """The changes that are larger than their errors, in a sentence."""
-    by_label: dict[str, list[str]] = {}
-    for change in (one for one in changes if one.verdict == BEYOND_ERROR):
-        by_label.setdefault(change.label, []).append(f"{change.what} {change.size}")
-    found = [f"{label} ({', '.join(sizes)})" for label, sizes in by_label.items()]
-    return f"Larger than the measurement error: {'; '.join(found) or 'nothing'}."
+    """The changes that are larger than their errors, in a sentence: how many, and those largest for their errors."""
+    known = [change for change in changes if change.exceeds_error]
+    beyond = sorted(known, key=lambda change: -abs(change.by) / (change.sd or 1.0))
+    found = [f"{change.label}, {change.what} {change.size}" for change in beyond[:MOST_NAMED_CHANGES]]
+    rest = [f"and {len(beyond) - len(found)} more, below"] * (len(beyond) > len(found))
+    return f"Larger than the measurement error: {'; '.join(found + rest) or 'nothing'}."
 
 
 def known_in_several(trials: Mapping[str, Sequence[ClinicalFigure]]) -> list[list[ClinicalFigure | None]]:
@@ -100,10 +104,11 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
     rows = []
     for found in known_in_several(trials):
         known = [figure for figure in found if figure is not None]
-        if changes := [*map(str, changes_between(known[0], known[-1]))]:
+        if changes := [with_marks(str(one), known[0], known[-1]) for one in changes_between(known[0], known[-1])]:
             differences = changes if len(changes) > 1 else [*changes, "constant"]
-            rows.append((label_with_sign(known[0]), *map(_figure_cell, found), *differences))
-    columns = ("Angle", *trials, "Difference of means", "Difference of ranges")
+            label = label_with_sign(known[0]) + ", mm" * (known[0].unit == "mm")
+            rows.append((label, *map(_figure_cell, found), *differences))
+    columns = ("In degrees, unless mm is named", *trials, "Difference of means", "Difference of ranges")
     notes = ["compared_means", "compared_ranges", "difference", "compared_assumed"]
     if all(row[-1] == "constant" for row in rows):  # single frames
         columns, rows = columns[:-1], [row[:-1] for row in rows]
@@ -114,31 +119,9 @@ def comparison_table(trials: Mapping[str, Sequence[ClinicalFigure]]) -> PageTabl
 def _figure_cell(figure: ClinicalFigure | None) -> str:
     if figure is None or figure.mean is None:
         return "–"
-    span = f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}"
-    return mean_cell(figure) + unbreakable(span) * is_range_shown(figure)
-
-
-def changes_figure(changes: Sequence[Change], title: str) -> "Figure":
-    """Each difference with its 95 % interval: filled beyond its error, hollow within, dashed if assumed.
-
-    Degrees; lengths are left out.
-    """
-    shown = [change for change in changes if change.unit == "deg"][::-1]
-    with style.matplotlib_style():
-        figure = style.new_figure(1.0 + 0.23 * max(1, len(shown)))
-        axes = figure.subplots()
-        for height, change in enumerate(shown):
-            beyond = change.verdict == BEYOND_ERROR
-            colour = style.ORANGE if change.assumed else style.BLUE if beyond else style.GREY
-            if change.sd is not None:
-                ends = [change.by - NORMAL_95 * change.sd, change.by + NORMAL_95 * change.sd]
-                axes.plot(ends, [height] * 2, color=colour, linestyle=style.ASSUMED_DASHES if change.assumed else "-")
-            axes.plot(change.by, height, "o", color=colour, markerfacecolor=colour if beyond else "none")
-            axes.text(1.01, height, change.size, transform=axes.get_yaxis_transform(), fontsize=8.5, va="center")
-        axes.axvline(0, color=style.INK_COLOUR, linewidth=0.8)
-        axes.set_yticks(range(len(shown)), [change.label for change in shown], fontsize=8.5)
-        axes.set(title=title, xlabel="difference (°)", ylim=(-0.7, max(0.7, len(shown) - 0.3)))
-    return figure
+    span = unbreakable(f", {number_text(figure.minimum, 0)} … {number_text(figure.maximum, 0)}")
+    mean = _without_unit(mean_cell(replace(figure, doubts=())), figure.unit)
+    return with_marks(mean + span * is_range_shown(figure), figure)
 
 
 _CYCLE_COLUMNS = 3
@@ -147,14 +130,12 @@ _MIN_MOVEMENT_RAD = 1e-4  # rad: angles with a smaller range are constants of th
 _SIDE_STYLES = {"r": ("right", style.VIOLET, ""), "l": ("left (dots)", style.RED, "o")}  # label, colour, marker
 
 
-def cycle_figure(
-    angles: Mapping[str, np.ndarray], spread: Mapping[str, float] | None = None, assumed: Collection[str] = ()
-) -> "Figure":
+def cycle_figure(angles: Mapping[str, np.ndarray], spread: Mapping[str, float], unused: Mapping[str, bool]) -> "Figure":
     """A panel for each angle: cycles thin, their mean thick with ± 1 standard deviation.
 
     angles: {clinical parameter: (cycles, 101) rad}, NaN = not known; those that stay the same are left out. spread:
-    {angle: its ± of 95 %, rad}. assumed: angles that the recording did not decide: dashed. Raises `InputError` where
-    nothing moves.
+    {angle: its ± of 95 %, rad}. unused: {angle that is no result: whether it is assumed}; assumed ones are dashed.
+    Raises `InputError` where nothing moves.
     """
     moving = [name for name, values in angles.items() if np.nanmax(values) - np.nanmin(values) > _MIN_MOVEMENT_RAD]
     if not moving:
@@ -166,22 +147,23 @@ def cycle_figure(
     with style.matplotlib_style():
         figure = style.new_figure(0.9 + 1.9 * rows)
         grid = figure.subplots(rows, _CYCLE_COLUMNS, sharex=True, squeeze=False).flat
-        for number, (axes, (title, names)) in enumerate(zip(grid, panels.items(), strict=False)):
-            doubted = bool(set(names) & set(assumed))
+        for number, (axes, names) in enumerate(zip(grid, panels.values(), strict=False)):
             for name in names:
-                _draw_cycles(axes, name, np.degrees(angles[name]), name in assumed)
-            known = [np.degrees(spread[name]) for name in names if spread and name in spread]
+                _draw_cycles(axes, name, np.degrees(angles[name]), unused.get(name, False))
+            without = [name for name in names if name in unused]
+            known = [np.degrees(spread[name]) for name in without or names if name in spread]
             reach = f"± {max(known):.0f}°" if known else "(°)"
-            known_as = CLINICAL_DEFINITIONS.get(names[0])
-            label = known_as.label.partition(", ")[0] if known_as else title.replace("_", " ").capitalize()
-            axes.set(title=f"{label} {reach}{', assumed' * doubted}", xlim=(0, 100))
+            reach = f"({reach})" if known and without else reach
+            side = ", " + SIDE_WORDS[without[0][-1]] if 0 < len(without) < len(names) else ""
+            label = CLINICAL_DEFINITIONS[names[0]].label.partition(", ")[0]
+            axes.set(title=f"{label}{side} {reach}", xlim=(0, 100))
             axes.tick_params(labelbottom=True)
             if number + _CYCLE_COLUMNS >= len(panels):
                 axes.set_xlabel("cycle (%)")
         for axes in figure.axes[len(panels) :]:
             axes.set_visible(False)
         keys = [style.line_key(text, color=colour, marker=dots) for text, colour, dots in _SIDE_STYLES.values()]
-        keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if assumed else []
+        keys += [style.line_key("assumed", color=style.ORANGE, linestyle="--")] if any(unused.values()) else []
         figure.legend(handles=keys, loc="outside upper left", ncols=3)
     return figure
 

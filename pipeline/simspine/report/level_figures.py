@@ -13,7 +13,7 @@ import numpy as np
 from simspine.core.arrays import NORMAL_95
 from simspine.core.types import Forced
 from simspine.quality.observability import Observability, observability_of
-from simspine.report.page import unbreakable
+from simspine.report.page import interval_text, is_beyond, unbreakable
 
 _ROW_PX, _TOP_PX, _AXIS_PX = 17, 24, 38  # heights of a row, of the title, and of the axis with its label
 _LONGEST_NAME = 20  # letters
@@ -131,16 +131,17 @@ def _plane_chart(
     for edge in (i for i, (a, b) in enumerate(pairwise(map(spine_region, levels)), 1) if a != b):
         parts.append(f'<line class="axis" x1="0" x2="100%" y1="{top + edge * _ROW_PX}" y2="{top + edge * _ROW_PX}"/>')
     numbered = [i for i in known if levels[i] in marked and looks[i] in ("measured", "partly")]
-    numbers = [_span_number(ends[:, i], _middle(i) + 4) for i in numbered]
+    numbers = [_span_number(ends[:, i], looks[i], _middle(i) + 4) for i in numbered]
     label, look = f"angle (°), positive = {positive}", "numbered" if any(numbers) else ""
     return _chart(levels, _round_marks(low, high), label, drawn="".join([*parts, *numbers]), look=look)
 
 
-def _span_number(ends: np.ndarray, y: float) -> str:
-    """The span of a level with its ±, as text at height y; '' where it is within its ±. ends: (4,) degrees."""
-    span, interval = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2])
-    text = unbreakable(f"{span:.1f} ± {interval:.1f}°")
-    return f'<text class="span" x="100%" y="{y:g}">{text}</text>' if span > interval else ""
+def _span_number(ends: np.ndarray, look: str, y: float) -> str:
+    """The span of a level as in the table, as text at height y; '' where it is within its ±. ends: (4,) degrees."""
+    span, sd = ends[2] - ends[1], np.hypot(ends[1] - ends[0], ends[3] - ends[2]) / NORMAL_95
+    text = interval_text(span, sd, "deg")
+    shown = f"({text})" if look == "partly" else text
+    return f'<text class="span" x="100%" y="{y:g}">{shown}</text>' if is_beyond(span, sd, "deg") else ""
 
 
 def _scale_of(ends: np.ndarray) -> tuple[float, float]:

@@ -4,7 +4,7 @@ import base64
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -76,8 +76,8 @@ def unbreakable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a summary. light: '', 'good', 'check' or 'bad'. note: meaning of the value, or the value to compare
-    it with."""
+    """One line of a summary. light: '', 'good', 'check' or 'bad', 'info' where it was not tested. note: meaning of the
+    value, or the value to compare it with."""
 
     label: str
     value: str
@@ -114,7 +114,8 @@ class Picture:
 
     Instead of both, `chart`: markup of `level_figures`, which fits any width; or `curves`: the player's curves that the
     page's script draws, 'spinal' or 'limbs'.
-    alt: description for readers who cannot see it. caption: how to read it.
+    alt: description for readers who cannot see it. caption: how to read it. cycles: {angle: (cycles, 2,
+    101) degrees and their ± of 95 %}, to save.
     """
 
     title: str
@@ -124,6 +125,7 @@ class Picture:
     data: bytes = b""
     chart: str = ""
     curves: str = ""
+    cycles: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
@@ -174,8 +176,8 @@ class ReportContent:
 
     overview: a table over all trials, for data sets. provenance: name → origin of the results. licences: name → terms.
     notice: closing words. home: (address, name) of the parent page. alone: a page without provenance. comparisons:
-    tables of trials of one person; changes: figures of them. validation_tables: the data set compared with the
-    literature. files: those next to the page.
+    tables of trials of one person. validation_tables: the data set compared with the literature. files: those next to
+    the page.
     """
 
     title: str
@@ -191,7 +193,6 @@ class ReportContent:
     alone: bool = False
     validation_tables: tuple[PageTable, ...] = ()
     comparisons: tuple[PageTable, ...] = ()
-    changes: tuple[Picture, ...] = ()
     files: tuple[Statement, ...] = ()
 
 
@@ -243,5 +244,6 @@ def _page_template():
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    environment.tests["containing"] = lambda where, place: place in where.split(", ")
     environment.filters["bold_heads"] = lambda text: _HEAD_OF_SENTENCE.sub(r"<b>\1</b>", str(text))
     return environment.get_template(PAGE_TEMPLATE)

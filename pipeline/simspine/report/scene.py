@@ -7,7 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib.resources import files
 
@@ -86,7 +86,8 @@ class Curve:
     forced: the model sets it, so that it is no measurement. panel: title of the panel that several curves share; ''
     for a panel of its own. chosen: shown from the start. assumed: the recording did not decide it; it is drawn dashed.
     stated: text of the mean, or of the range in a movement, with its interval. least: smallest possible value, at which
-    the drawn interval ends.
+    the drawn interval ends. result: whether it is one, as in the tables; else its values are in brackets. doubts:
+    places of the findings on which it rests. change: whether it counts from the first frame.
     """
 
     name: str
@@ -102,6 +103,9 @@ class Curve:
     assumed: bool = False
     stated: str = ""
     least: float | None = None
+    result: bool = True
+    doubts: Sequence[str] = ()
+    change: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,8 +268,8 @@ def pack_scene(scene: Scene, most: int = MOST_FRAMES) -> PackedScene:
         if curve.sd is not None:
             block.lengths(f"sd/{i}", curve.sd[kept])
     header["films"] = [_film_header(scene, i, step, block) for i in range(len(scene.films))]
-    fields = ("name", "label", "band", "note", "forced", "panel", "chosen", "unit", "assumed", "stated", "least")
-    header["curves"] = [{key: getattr(curve, key) for key in fields} for curve in scene.curves]
+    plain = [one.name for one in fields(Curve) if one.name not in ("values", "sd")]
+    header["curves"] = [{key: getattr(curve, key) for key in plain} for curve in scene.curves]
     header["arrays"] = block.entries
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return PackedScene(

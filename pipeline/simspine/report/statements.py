@@ -125,9 +125,8 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    is_used = still or not str(figure.verdict).startswith("partly")
-    value = f"{name} {tables.mean_cell(figure)}" if is_used else f"{name} ({tables.mean_cell(figure)})"
-    narrowed, verdict = "", figure.decided_by + ", not to be used" * (not is_used)
+    value, is_unused = f"{name} {tables.stated_mean(figure, still)}", not tables.is_result(figure, still)
+    narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
         narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
     if figure.is_assumed:

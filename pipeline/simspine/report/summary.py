@@ -16,11 +16,12 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
     """Rows for the content of `summary.json`, in a fixed order; missing keys and unknown ones are left out.
 
     A value is a number, None or NaN (shown as '–'), or a mapping {part: number}. why_rejected: note of the
-    rejected frames. Lights follow the limits stated in the notes.
+    rejected frames. Lights follow the limits stated in the notes. These assume the calibration: where that failed, what
+    is within them was not tested.
     """
     if summary.get("views") == 0:  # a file of markers
         summary = {key: value for key, value in summary.items() if key not in ABOUT_IMAGES}
-    rows = []
+    rows, failed = [], any(_disagreement_text(summary, which) for which in ("", "_as_used"))
     for key, (label, unit, digits, note, limit, parts) in page_words("summary").items():
         if key not in summary:
             continue
@@ -28,6 +29,7 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
         note = note.format_map({name: f"{threshold.value:g}" for name, threshold in THRESHOLDS.items()})
         text = _value_text(summary[key], unit, digits)
         light = _light_of_worst(summary.get(parts) or summary[key], limit)
+        light = "info" if failed and light == "good" else light
         if (quantity := key[:3]) in CURVATURE_KEYS:
             given, estimated = quantity in summary.get("set_by_model", ()), bool(summary.get("spine_estimated"))
             sd = summary.get(f"{quantity}_deg_sd")
@@ -44,7 +46,7 @@ def summary_rows(summary: Mapping[str, Any], why_rejected: str = "") -> tuple[Ro
         at = next((i for i, row in enumerate(rows) if row.label.startswith("Lumbar")), len(rows))
         rows.insert(at, _seen_by(summary))
     if "cameras_off" in summary:
-        rows.insert(2, _calibration_line(summary))
+        rows.insert(sum(key in summary for key in ("frames", "views")), _calibration_line(summary))
     if "frames_rejected" in summary:
         rows.insert(min(len(rows), 1), _rejected_line(summary, why_rejected))
     return tuple(rows)

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
+DOUBT_SIGN = "▲"  # as the sign of warnings
+NO_RESULT = " (not a result)"  # in tables that are saved
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
 NORM_COLUMN = 4  # of the table of pelvis and spine
 MEAN_COLUMN = "Mean (± of a typical frame)"
@@ -70,7 +72,7 @@ def clinical_tables(
     moving, still = any(map(moves, (*figures, *regions))), held_still(figures)
     names = [name for name in (*CURVATURE_KEYS, *SPINAL_DEFINITIONS) if still or name not in STANDING_ALIGNMENT]
     spinal = [*regions, *(by_name[name] for name in names if name in by_name)]
-    rows = {_alignment_row(figure, still): _is_result(figure, still) for figure in spinal}
+    rows = {_alignment_row(figure, still): is_result(figure, still) for figure in spinal}
     if any(rows.values()) and rhythm is not None:
         rows |= dict.fromkeys(_rhythm_rows(rhythm, rhythm_verdict(figures)), True)
     recorded = any(one.is_decided for one in by_name.values() if one.name.startswith(tuple(JOINT_DEFINITIONS)))
@@ -94,7 +96,7 @@ def _results_and_rest(
 
     unused: columns that the first goes without, and the second too.
     """
-    results = tuple(row for row, is_result in rows.items() if is_result)
+    results = tuple(row for row, is_shown in rows.items() if is_shown)
     others = tuple(tuple(map(_bracketed, row)) for row in rows if row not in results)
     title = f"{columns[0]}, not to be used"
     rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
@@ -103,14 +105,17 @@ def _results_and_rest(
     return _without_columns(shown, unused[0]), _without_columns(rest, hidden)
 
 
-def _is_result(figure: ClinicalFigure, still: bool) -> bool:
-    """Whether the recording decided the figure and, in a movement, its change."""
-    return figure.is_decided and (still or not moves(figure) or is_range_shown(figure))
+def is_result(figure: ClinicalFigure, still: bool) -> bool:
+    """Whether the recording decided the figure and, in a movement, its change: the verdict of tables and curves."""
+    if moves(figure) and not still:
+        return is_range_shown(figure)
+    return figure.is_decided and (moves(figure) or not figure.is_unreadable)
 
 
 def _bracketed(text: str) -> str:
-    """A value with its interval in brackets: not to be used."""
-    return f"({text})" if "±" in text and not text.startswith("(") else text
+    """A value with its interval in brackets: not to be used. A mark stays behind them."""
+    value, mark, place = text.partition(f" {DOUBT_SIGN}")
+    return f"({value}){mark}{place}" if "±" in value and not value.startswith("(") else text
 
 
 def source_text(figure: ClinicalFigure) -> str:
@@ -151,15 +156,31 @@ NOT_SHOWN = "not measured"  # text for a range that the recording did not show
 
 
 def mean_cell(figure: ClinicalFigure) -> str:
-    """Mean with its interval; in brackets where it is assumed, or set by the model."""
+    """Mean with its interval; in brackets where it is assumed, set by the model, or a change within its ±."""
     text = interval_text(figure.mean, figure.sd, figure.unit)
-    return text if figure.is_decided else _bracketed(text)
+    is_shown = not figure.is_change or is_beyond(figure.mean or 0.0, figure.sd or 0.0, figure.unit)
+    return with_marks(text if figure.is_decided and is_shown else _bracketed(text), figure)
+
+
+def stated_mean(figure: ClinicalFigure, still: bool) -> str:
+    """`mean_cell`, in brackets also where a movement leaves the figure without a result."""
+    return mean_cell(figure) if is_result(figure, still) else _bracketed(mean_cell(figure))
+
+
+def with_marks(text: str, *figures: ClinicalFigure) -> str:
+    """The text, followed by the places of the findings on which the figures rest: '59 ± 15° ▲ left forearm'."""
+    places = dict.fromkeys(place for figure in figures for place in figure.doubts)
+    return text + "".join(f" {DOUBT_SIGN}\u00a0{place}" for place in places)
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
-    """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds its ±."""
+    """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds its ±.
+
+    A finding can say that the angle is not to be read.
+    """
     is_larger = figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit)
-    return figure.is_decided and not str(figure.verdict).startswith("partly") and is_larger
+    is_read = figure.is_decided and not figure.is_unreadable
+    return is_read and not str(figure.verdict).startswith("partly") and is_larger
 
 
 def range_text(figure: ClinicalFigure) -> str:
@@ -172,7 +193,7 @@ def range_cell(figure: ClinicalFigure) -> str:
     if not figure.is_decided:
         return NOT_SHOWN
     plain = interval_text(range_of(figure), figure.range_sd, figure.unit)
-    return range_text(figure) if is_range_shown(figure) else _bracketed(plain)
+    return with_marks(range_text(figure) if is_range_shown(figure) else _bracketed(plain), figure)
 
 
 def label_with_sign(figure: ClinicalFigure) -> str:
@@ -238,17 +259,18 @@ def _limb_rows(
             source = ", ".join(f"{SIDE_WORDS[side]} {word}" for side, word in words.items())
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
-        yield (label, *cells, _side_difference(known, still), source), any(_is_result(side, still) for side in known)
+        yield (label, *cells, _side_difference(known, still), source), any(is_result(side, still) for side in known)
 
 
 def _side_difference(sides: Sequence[ClinicalFigure], still: bool) -> str:
     """Left minus right, of means or in a movement of ranges; in brackets within its ±, '–' unless both are results."""
-    if len(sides) < len(SIDE_WORDS) or not all(_is_result(side, still) for side in sides):
+    if len(sides) < len(SIDE_WORDS) or not all(is_result(side, still) for side in sides):
         return "–"
     right, left = ((one.mean or 0.0, one.sd) if still else (range_of(one), one.range_sd) for one in sides)
     sd = None if right[1] is None or left[1] is None else float(np.hypot(right[1], left[1]))
     text = interval_text(left[0] - right[0], sd, sides[0].unit, signed=True)
-    return text if sd is None or is_beyond(left[0] - right[0], sd, sides[0].unit) else _bracketed(text)
+    is_shown = sd is None or is_beyond(left[0] - right[0], sd, sides[0].unit)
+    return with_marks(text if is_shown else _bracketed(text), *sides)
 
 
 def ends_text(figure: ClinicalFigure) -> str:
@@ -264,7 +286,9 @@ def _reach_text(figure: ClinicalFigure) -> str:
     """The range with its interval and its ends."""
     if not moves(figure):
         return ends_text(figure)
-    return f"{range_cell(figure)}, {ends_text(figure)}" if is_range_shown(figure) else range_cell(figure)
+    if not is_range_shown(figure):
+        return range_cell(figure)
+    return with_marks(f"{range_text(figure)}, {ends_text(figure)}", figure)
 
 
 def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, ...]:
@@ -284,7 +308,7 @@ _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the leve
 SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
 # Of a segment in the room: the names of its angles.
 SEGMENT_PLANES = {
-    segment: ("tilt (+ forwards)", f"{sideways} (+ right side down)", "rotation from the first frame (+ to the left)")
+    segment: ("tilt (+ forwards)", f"{sideways} (+ right side down)", "rotation (+ to the left)")
     for segment, sideways in zip(SEGMENTS_IN_ROOM, ("obliquity", "bending"), strict=True)
 }
 REGION_PLANES = ("flexion", "bending (+ right)", "rotation (+ left)")

@@ -13,6 +13,7 @@ from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges
 from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
+from simspine.quality.doubts import with_doubts
 from simspine.quality.findings import Finding, Verdict
 from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
@@ -131,9 +132,8 @@ def _angle_curve(
     factor, forced = (1e3 if figure.unit == "mm" else 180 / np.pi), figure.verdict is Observability.FORCED
     panel, sign = panel_of(figure), tables.label_with_sign(figure).removeprefix(figure.label)
     positive = CLINICAL_DEFINITIONS[figure.name].positive if figure.name in CLINICAL_DEFINITIONS else ""
-    stated = f"mean {tables.mean_cell(figure)}" if figure.is_decided else ""
-    if not still:
-        stated = f"range {tables.range_text(figure)}" if tables.is_range_shown(figure) else ""
+    is_result, unmarked = tables.is_result(figure, still), replace(figure, doubts=())
+    stated = f"mean {tables.mean_cell(unmarked)}" if still else f"range {tables.range_cell(unmarked)}"
     noted = figure.is_assumed or forced or str(figure.verdict).startswith(("partly", "estimated"))
     return Curve(
         name=side_of(figure) or figure.label,
@@ -147,33 +147,41 @@ def _angle_curve(
         chosen=chosen,
         unit=UNIT_SIGNS[figure.unit],
         assumed=figure.is_assumed,
-        stated=stated,
+        stated=stated * is_result,
+        result=is_result,
+        doubts=figure.doubts,
+        change=figure.is_change,
         least=0.0 if positive.startswith("never negative") else None,
     )
 
 
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
-    """The ranges that the recording measured best, the largest for its ± first; none in a single frame."""
+    """The ranges that may be used, the largest for its ± first; none in a single frame."""
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
-    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"][:MOST_USABLE]
+    return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"]
 
 
 def usable_table(trial: SolvedTrial) -> page.PageTable | None:
-    """`usable_figures` with the moments of their ends; 'at least' where the recording cuts the movement off."""
-    time, rows = trial.spine.time, list[tuple[str, ...]]()
-    for one in usable_figures(trial):
+    """The first `usable_figures` with the moments of their ends; 'at least' where the recording cuts a movement off."""
+    time, rows, figures = trial.spine.time, list[tuple[str, ...]](), usable_figures(trial)
+    for one in figures[:MOST_USABLE]:
         moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
-        rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_text(one)))
+        rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_cell(one)))
     said = page.page_words("usable")
     failed = page.page_words("means")["failed"] * did_not_fit(trial.findings)
-    caption = failed + said["caption"] + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    still = said["means"] * tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
+    caption = (
+        said["caption"].format(count=len(figures), means=still)
+        + failed
+        + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    )
     return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
 def short_name(figure: ClinicalFigure) -> str:
     """The label without the vertebrae and the sign: 'Left hip adduction', 'Thorax bending in the room'."""
-    name = panel_of(figure).partition(",")[0].partition(" (")[0].replace(" from the first frame", "")
+    name = panel_of(figure).partition(",")[0].partition(" (")[0]
     return f"{side_of(figure)} {name.lower()}".capitalize() if side_of(figure) else name
 
 
@@ -207,7 +215,8 @@ def segment_figures(
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
             source = sources.get(segment, (one.decided_by,) * 2)["tilt" not in plane]
             label = f"{segment.capitalize()} {plane}".replace(" (", " in the room (")
-            figures += [replace(one, label=label, decided_by=source)] * (one.sd is not None)
+            turned = "rotation" in plane
+            figures += [replace(one, label=label, decided_by=source, is_change=turned)] * (one.sd is not None)
     return tuple(figures)
 
 
@@ -260,7 +269,8 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             decided = str(Observability.ASSUMED) if is_shared else one.decided_by
             figures += [replace(one, label=label, decided_by=decided)] * is_shown
     room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
-    return (*figures, *(one for one in room if spine.frames > 1 or "first frame" not in one.label))
+    shown = (*figures, *(one for one in room if spine.frames > 1 or not one.is_change))
+    return with_doubts(shown, trial.findings)
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
@@ -285,7 +295,7 @@ def curve_pictures(trial: SolvedTrial, curves: Sequence[Curve]) -> Iterator[page
     shaded, looks = " Shaded in red: rejected frames." * bool(trial.rejected.any()), page.page_words("looks")
     for key, sided, more in (("spinal", False, estimated), ("limbs", True, "")):
         if shown := [curve for curve in curves if bool(curve.panel) is sided]:
-            partly = looks["partly"] * any(curve.note.startswith("partly") for curve in shown)
+            partly = looks["partly"] * any(curve.note.startswith("partly") or not curve.result for curve in shown)
             yield page.named_picture(key, partly + more + shaded, curves=key)
 
 

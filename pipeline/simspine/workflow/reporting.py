@@ -20,7 +20,7 @@ from simspine.report.figures import comparison_table
 from simspine.report.page import ReportContent, Statement, TrialSection, page_words
 from simspine.report.scene import MOST_FRAMES
 from simspine.report.statements import FILM_BYTES, REPORT_NOTICE, trial_section_of
-from simspine.report.tables import validation_text_tables
+from simspine.report.tables import held_still, stated_mean, validation_text_tables
 from simspine.report.trial_sections import page_findings
 from simspine.workflow.config import Config
 from simspine.workflow.dataset import (
@@ -180,7 +180,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
 
 # Keys of the summary that the page states elsewhere.
 _STATED_ELSEWHERE = (
-    "frames", "frames_rejected", "views", "cameras_off", "lla_deg_mean", "tka_deg_mean", "spine_seen_by",
+    "frames", "frames_rejected", "views", "lla_deg_mean", "tka_deg_mean", "spine_seen_by",
 )  # fmt: skip
 
 
@@ -222,9 +222,9 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
     if len(trials) < 2 and not links:
         return None
 
-    def angle(entry: dict, key: str) -> str:
-        figure = entry["clinical"][key]
-        return f"{page.interval_text(figure['mean'], figure['sd'], 'deg')} {figure['decided']}".strip()
+    def angle(part: _Part, key: str) -> str:
+        figure = next(one for one in part.figures if one.name == key)
+        return f"{stated_mean(figure, held_still(part.figures))} {figure.decided_by}".strip()
 
     return page.PageTable(
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
@@ -236,8 +236,8 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
                 f"{entry['frames_rejected']}" + (f", {n} inferred" if (n := entry.get("frames_inferred")) else ""),
                 page.number_text(entry["reprojection_px_median"], 1, "px"),
                 page.number_text(entry["marker_rms_mm"], 0, "mm"),
-                angle(entry, "lla"),
-                angle(entry, "tka"),
+                angle(part, "lla"),
+                angle(part, "tka"),
             )
             for (name, entry), part in zip(trials.items(), parts, strict=True)
         ),

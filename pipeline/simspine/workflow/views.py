@@ -29,7 +29,6 @@ from simspine.report.bones import bones_and_joints
 from simspine.report.figures import (
     beyond_error,
     changes_between,
-    changes_figure,
     comparison_table,
     cycle_figure,
     known_in_several,
@@ -38,7 +37,7 @@ from simspine.report.page import Picture, ReportContent, TrialSection, write_rep
 from simspine.report.rerun_recording import write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements
-from simspine.report.tables import CURVATURE_KEYS
+from simspine.report.tables import CURVATURE_KEYS, NO_RESULT, held_still, is_result, label_with_sign, with_marks
 from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.dataset import check_figures
@@ -178,13 +177,6 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     changes = [change for one, other in pairs for change in changes_between(one, other)]
     if table is None:
         raise InputError(f"{first} and {last}: no parameter is known in both; nothing can be compared.")
-    captions = "Filled: larger than its error. Hollow: within. Dashed: assumed in one of the trials."
-    pictures = []
-    for what in dict.fromkeys(change.what for change in changes):
-        name = f"Difference of {what}s"
-        figure = changes_figure([one for one in changes if one.what == what], f"{last} less {first}")
-        svg = canvas.figure_svg(figure, f"c-{what}")
-        pictures.append(Picture(name, f"{name}, each with its interval", captions, svg=svg))
     scenes = {
         name: replace(scene_of_trial(trial, frame_step(trial.spine.frames, MOST_FRAMES)), name=name, curves=())
         for name, trial in trials.items()
@@ -197,7 +189,6 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
             for name, scene in scenes.items()
         ),
         comparisons=(table,),
-        changes=tuple(pictures),
         alone=True,
         notice=REPORT_NOTICE,
     )
@@ -321,24 +312,33 @@ ContactEvents = dict[str, Sequence[float]]  # {'r' or 'l': times of that foot's 
 def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Picture:
     """Picture of a trial's angles of pelvis, trunk and limbs over their cycles. prefix: of its ids on the page. events:
     contacts of a foot limit the cycles of its side; pelvis and trunk follow the right foot where it has contacts."""
-    figures = found.clinical_figures
+    figures, cycles = found.clinical_figures, cycles_of_trial(found, events)
+    sd = cycles_of_trial(found, events, deviations=True)
+    reach = {name: NORMAL_95 * sd.get(name, np.full_like(cut, np.nan)) for name, cut in cycles.items()}
+    still = held_still((*found.curvature_figures, *figures))
     known = ((figure.name, figure.sd) for figure in figures if figure.unit == "deg")
     spread = {name: float(NORMAL_95 * np.radians(sd)) for name, sd in known if sd is not None}
-    drawn = cycle_figure(cycles_of_trial(found, events), spread, {f.name for f in figures if f.is_assumed})
+    unused = {figure.name: figure.is_assumed for figure in figures if not is_result(figure, still)}
+    drawn = cycle_figure(cycles, spread, unused)
+    labels = {one.name: with_marks(label_with_sign(one) + NO_RESULT * (one.name in unused), one) for one in figures}
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
-        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame. "
-        "Dashed angles are assumed.",
+        "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame, "
+        "in brackets of what is not to be used. Dashed angles are assumed.",
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
+        cycles={labels[name]: np.degrees(np.stack([cut, reach[name]], 1)) for name, cut in cycles.items()},
     )  # fmt: skip
 
 
-def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.ndarray]:
-    """{angle: (cycles, 101) rad} of angles that the model does not set; rejected frames are NaN."""
+def cycles_of_trial(found: SolvedTrial, events: ContactEvents, deviations: bool = False) -> dict[str, np.ndarray]:
+    """{angle: (cycles, 101) rad} of angles that the model does not set, or of their standard deviations.
+
+    Rejected frames are NaN.
+    """
     clinical = found.spine.clinical
     if not events:
         raise InputError(f"{found.name}: there are no events: give the times of one foot's contacts, two or more.")
@@ -350,8 +350,8 @@ def cycles_of_trial(found: SolvedTrial, events: ContactEvents) -> dict[str, np.n
         side = name[-1] if name.endswith(("_r", "_l")) else ""
         times = events.get(side, ()) if side else central
         forced = any(fact.kind is not ForcedKind.SUM for fact in clinical.forced.get(name, ()))
-        values = np.where(found.rejected, np.nan, clinical.of(name))
-        if unit == "rad" and len(times) and not forced:
-            cut = angle_cycles(found.spine.time, values, times)
+        values = clinical.sd(name) if deviations else clinical.of(name)
+        if unit == "rad" and len(times) and not forced and values is not None:
+            cut = angle_cycles(found.spine.time, np.where(found.rejected, np.nan, values), times)
             cycles |= {name: cut} if np.isfinite(cut).any() else {}
     return cycles

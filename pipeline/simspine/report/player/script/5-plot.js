@@ -24,6 +24,7 @@ class Plot {
     this.all = own ? [own] : panelsOf(data.header.curves);
     this.chosen = new Set(this.all.filter((panel) => own || panel.chosen).map((panel) => panel.key));
     element.addEventListener("pointerdown", (event) => {
+      if (event.target.closest("a")) return; // of a finding
       element.setPointerCapture(event.pointerId);
       this.dragging = true;
       this.point(event);
@@ -141,15 +142,14 @@ class Plot {
       svgElement(svg, "text", { class: "p-tick", x: this.left - 6, y: y(mark) + 4, "text-anchor": "end" }, `${String(+mark.toFixed(1)).replace("-", "−")}${unit === "°" ? unit : ""}`);
     }
     curves.forEach((curve, i) => {
-      const look = curve.forced ? " p-forced" : curve.assumed ? " p-noted" : curve.note.startsWith("partly") ? " p-partly" : "";
+      const look = curve.forced ? " p-forced" : curve.assumed ? " p-noted" : curve.note.startsWith("partly") || !curve.result ? " p-partly" : "";
       curve.look = `${look}${curve.panel && ` p-${curve.name}`}`;
       if (curve.sd) this.ribbon(inside, curve, y);
       svgElement(inside, "path", { class: `p-curve${curve.look}`, d: this.path(curve.values, y) });
       if (i) this.markers(inside, curve.values, y, curve.look);
     });
     this.heading(panel, curves, top, narrow);
-    const lines = curves.map((curve) => ({ ...curve, finding: isResult(curve) }));
-    return { lines, y, top, unit };
+    return { lines: curves, y, top, unit };
   }
 
   // Dots along the second curve of a panel, so that it is known without its colour: dashes mean that it is assumed.
@@ -173,6 +173,7 @@ class Plot {
     return [
       word && `${word} ${stated.join(", ")}`,
       dotted && !dotted.stated && `${dotted.name}: dots`,
+      first.change && "0: first frame",
       first.band && `green: ${first.band[2]}`,
       this.right < 480 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
     ].filter(Boolean).join(" · ");
@@ -183,11 +184,30 @@ class Plot {
     const [first] = curves;
     const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
-    if (first.note) svgElement(title, "tspan", { class: `p-note${first.look}`, dx: 10 }, isResult(first) || first.forced || this.paper ? first.note : `${narrow ? "" : `${first.note}: `}not a result`);
+    const notes = this.notes(curves);
+    if (notes) svgElement(title, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: 8 }, notes);
+    for (const place of new Set(curves.flatMap((curve) => curve.doubts))) this.mark(title, place);
     const key = this.key(curves);
     if (!key) return;
     if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
     else svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
+  }
+
+  // What the curves of a panel are not: 'not a result' where no side is one, else which side; else their verdict.
+  notes(curves) {
+    const { note } = curves[0];
+    const without = curves.filter((curve) => !curve.result);
+    if (!without.length || curves.every((curve) => curve.forced)) return note;
+    const verdict = note && !this.paper && this.right > 520 ? `${note}: ` : "";
+    const said = this.right > 340 ? "not a result" : "no result"; // a telephone has room for no more
+    return without.length < curves.length ? `${without[0].name}: ${said}` : `${verdict}${said}`;
+  }
+
+  // The place of a finding on which the panel rests, linked to it.
+  mark(title, place) {
+    const about = [...document.querySelectorAll(".findings > li[data-places]")].find((item) => item.dataset.places.split(", ").includes(place));
+    const link = svgElement(title, "a", about ? { href: `#${about.id}` } : {});
+    svgElement(link, "tspan", { class: "p-mark", dx: 8 }, `▲ ${this.right > 340 ? place : place.replace(/^(left|right) /, "")}`);
   }
 
   path(values, y) {
@@ -233,8 +253,7 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const differ = lines.some(({ note }) => note !== lines[0].note); // else the title says it
-      const spans = lines.map(({ values, sd, name, note, look, finding, dot }) => {
+      const spans = lines.map(({ values, sd, name, look, result, change, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
@@ -242,7 +261,8 @@ class Plot {
         const side = lines.length > 1 ? `${name} ` : "";
         const isReference = Math.abs(value) < 0.05 && sd && !Number.isFinite(sd[frame]); // from which the others count
         const text = known ? (isReference ? `0${unit}, the reference` : intervalText(value, sd?.[frame], unit)) : "–";
-        const textContent = side + (known && !finding ? `(${text})` : text) + (known && differ && note ? `, ${note}` : "");
+        const shown = result && !(change && !isReference && isWithin(value, sd?.[frame], unit));
+        const textContent = side + (known && !shown ? `(${text})` : text);
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
       reading.replaceChildren(...spans);
@@ -274,17 +294,13 @@ class Curves {
   }
 }
 
-// Whether the page states a mean or range of the curve: a change that was partly measured looks too small.
-function isResult({ assumed, forced, note, stated }) {
-  return !assumed && !forced && (Boolean(stated) || !note.startsWith("partly"));
-}
-
 // All curves as text: a line for each frame, two columns for each curve.
 function curvesAsTable({ header, arrays }) {
   const quoted = (text) => `"${String(text).replaceAll('"', '""')}"`;
   const names = header.curves.flatMap((curve) => {
     const unit = curve.unit.trim() || "1";
-    return [`${curve.label}, ${unit}${isResult(curve) ? "" : " (not a result)"}`, `± 95 %, ${unit}`];
+    const marks = curve.doubts.map((place) => ` ▲ ${place}`).join("");
+    return [`${curve.label}, ${unit}${curve.result ? "" : " (not a result)"}${marks}`, `± 95 %, ${unit}`];
   });
   const rows = Array.from({ length: header.frames }, (_, frame) => [
     frame * header.step, seconds({ header }, frame).toFixed(4), statusOf({ header, arrays }, frame)[0],
@@ -302,10 +318,21 @@ function curvesAsPicture(plot) {
   return new XMLSerializer().serializeToString(svg);
 }
 
+// Digits after the point, as in the page's tables.
+function intervalDigits(reach, unit) {
+  return unit === " mm" || reach >= 9.95 ? 0 : 1;
+}
+
+// Whether a value does not exceed its interval, both rounded as they are written.
+function isWithin(value, reach, unit) {
+  const digits = intervalDigits(reach, unit);
+  return +Math.abs(value).toFixed(digits) <= +reach?.toFixed(digits);
+}
+
 // A value with its interval, rounded as the page's tables are.
 function intervalText(value, reach, unit) {
   const known = Number.isFinite(reach);
-  const digits = unit === " mm" || (known && reach >= 9.95) ? 0 : 1;
+  const digits = intervalDigits(reach, unit);
   const number = (+value.toFixed(digits) + 0).toFixed(digits).replace("-", "−"); // + 0: no "-0"
   return `${number}${known ? ` ± ${reach.toFixed(digits)}` : ""}${unit}`;
 }
