@@ -7,7 +7,7 @@ import pytest
 from small_project import dance, of_size
 
 from simspine.anatomy.body import forward_kinematics
-from simspine.anatomy.spine_from_joints import REQUIRED_JOINTS, spine_from_joints
+from simspine.anatomy.spine_from_joints import EAR_POINTS, REQUIRED_JOINTS, spine_from_joints
 from simspine.core.errors import InputError
 from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.reconstruction.reconstruct import fit_trials
@@ -83,5 +83,30 @@ def test_a_person_who_turns_round_many_times_is_no_mistake_of_the_unit(moving):
 def test_joints_that_are_no_trunk_give_no_spine_and_say_so(moving, change):
     joints = moving[2].select(REQUIRED_JOINTS)
     assert spine_from_joints(joints).present.all()
-    with pytest.warns(UserWarning, match="a trunk in no frame"):
+    with pytest.warns(UserWarning, match="a trunk in 0 of"):
         assert not spine_from_joints(joints.with_(xyz=change(joints.xyz))).present.any()
+
+
+def test_joints_too_wide_in_some_frames_are_counted(moving):
+    """Oracle: the left shoulder half a metre to the side in three frames; the others are as without it."""
+    joints = moving[2].select(REQUIRED_JOINTS)
+    xyz, left, right = joints.xyz.copy(), joints.index("LShoulder"), joints.index("RShoulder")
+    aside = xyz[:3, left] - xyz[:3, right]
+    xyz[:3, left] += 0.5 * aside / np.linalg.norm(aside, axis=-1, keepdims=True)
+    with pytest.warns(UserWarning, match=f"a trunk in {joints.frames - 3} of {joints.frames} frames"):
+        spine = spine_from_joints(joints.with_(xyz=xyz))
+    assert not spine.present[:3].any()
+    np.testing.assert_allclose(spine.xyz[3:], spine_from_joints(joints).xyz[3:], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda ears, hips: 0 * ears, lambda ears, hips: 1000 * ears, lambda ears, hips: hips]
+)
+def test_ears_that_are_no_heads_count_as_missing(moving, change):
+    joints = moving[2].select((*REQUIRED_JOINTS, *(f"{ear}_virtual" for ear in EAR_POINTS)))
+    joints = joints.with_(names=(*REQUIRED_JOINTS, *EAR_POINTS))
+    ears, xyz = joints.indices(EAR_POINTS), joints.xyz.copy()
+    xyz[:, ears] = change(xyz[:, ears], xyz[:, joints.indices(("LHip", "RHip"))])
+    with pytest.warns(UserWarning, match=f"in {joints.frames} frames the ears are no head's"):
+        spine = spine_from_joints(joints.with_(xyz=xyz))
+    np.testing.assert_allclose(spine.xyz, spine_from_joints(joints.select(REQUIRED_JOINTS)).xyz, atol=1e-9)

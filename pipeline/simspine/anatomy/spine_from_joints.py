@@ -10,7 +10,7 @@ before any result was known.
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -45,7 +45,12 @@ EARS_ERROR = (0.008, 0.008, 0.008)
 # Of either line against the trunk's heading: from twist, or from one arm that reaches forward.
 FACING_LINE_SD = np.radians(10.0)
 UNOBSERVED_SD_M = 1.0  # m: standard deviation of mid-ears that are missing
-PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.9)  # m: mid-hips to mid-shoulders
+# m: from children of 1 m to adults of 2.1 m, with some cm for errors of detectors. The median man (Gordon et al. 1989,
+# 1988 Anthropometric Survey of U.S. Army Personnel) has ears 0.14 m apart, and shoulders some 0.4 m.
+PLAUSIBLE_TRUNK_LENGTHS_M = (0.25, 0.75)
+WIDEST_HIPS_M, WIDEST_SHOULDERS_M, WIDEST_EARS_M = 0.45, 0.6, 0.25
+PLAUSIBLE_EAR_DISTANCES_M = (0.05, 0.45)  # of the middles of ears and shoulders
+LOWEST_EARS_M = -0.1  # along the trunk, from the shoulders: a head that is bent forward as far as it goes
 CONFIDENCE_SHARE_OF_JOINT = 0.1  # of an inferred point, relative to the least confident joint's
 LEAST_WIDTH = 0.05  # m: hips or shoulders closer together give no direction
 
@@ -67,8 +72,9 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
     -------
     Markers
         C1…L5, S1 with covariance, in the frame of `joints`, of origin INFERRED. NaN where a hip or shoulder is missing,
-        mid-hips and mid-shoulders are nearer than 0.25 m or further than 0.9 m, or the shoulders are turned by more
-        than a quarter against the hips.
+        mid-hips and mid-shoulders are nearer than 0.25 m or further than 0.75 m, hips or shoulders are wider than
+        0.45 m and 0.6 m, or the shoulders are turned by more than a quarter against the hips. Ears that are no head's
+        on these shoulders count as missing.
 
     Raises
     ------
@@ -79,24 +85,40 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
         raise InputError(
             f"the spine cannot be inferred without {', '.join(absent)}; points present: {', '.join(joints.names)}."
         )
-    joints = joints.without_zero_weights()
+    spine, doubts = _inferred_spine(joints, posture)
+    for doubt in doubts:
+        warnings.warn(doubt, stacklevel=2)
+    return spine
+
+
+def _inferred_spine(joints: Markers, posture: str) -> tuple[Markers, list[str]]:
+    """As `spine_from_joints`, and what is doubtful about the joints."""
+    joints, doubts = joints.without_zero_weights(), []
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
     good = _is_trunk(hips, shoulders)
-    if not good.any():
-        why = "Are they metres, seen, and left and right as named?"
-        warnings.warn(f"hips and shoulders are a trunk in no frame, so no spine is inferred. {why}", stacklevel=2)
+    odd = np.isfinite(hips.place + shoulders.place).all(1) & ~good
+    if odd.any() or not good.any():
+        why = "Are they metres, seen, of one person, and left and right as named?"
+        text = (
+            f"hips and shoulders are a trunk in {good.sum()} of {len(good)} frames; no spine is inferred in the others."
+        )
+        doubts.append(f"{text} {why}")
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
         mean, cov = _with_joints(*packaged_shape_model().prior(posture))
         hips, shoulders = hips[good], shoulders[good]
         head = _MidPoint.of(joints, "Ear")[good] if set(EAR_POINTS) <= set(joints.names) else None
+        if head is not None:
+            head, odd = _plausible_head(head, shoulders, hips)
+            text = f"in {odd} frames the ears are no head's on these shoulders; taken as missing."
+            doubts += [f"{text} Are they of this person, and hips and shoulders as named?"] * bool(odd)
         prior = _trunk_facing(hips, shoulders)
         y, C = _observed_mid_points(hips, shoulders, head, prior.rotation)
         levels, mix = _observation_matrix()
         x, X = complete_centres(mean, cov, levels, y=y, C=C, prior=prior, mix=mix)
         xyz[good], covariance[good] = x[:, 1:-1], X[:, 1:-1]
-    return Markers(
+    spine = Markers(
         CHAIN_LEVELS,
         joints.rate,
         xyz,
@@ -105,6 +127,7 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
         origin=(Origin.INFERRED,) * len(CHAIN_LEVELS),
         start=joints.start,
     )
+    return spine, doubts
 
 
 def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
@@ -116,7 +139,18 @@ def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
     widths = [np.linalg.norm(line, axis=1) for line in lines]
     exchanged = (np.minimum(*widths) > LEAST_WIDTH) & ((lines[0] * lines[1]).sum(1) < 0)
     shortest, longest = PLAUSIBLE_TRUNK_LENGTHS_M
-    return (length > shortest) & (length < longest) & (np.maximum(*widths) > LEAST_WIDTH) & ~exchanged
+    wide = (hips.width > WIDEST_HIPS_M) | (shoulders.width > WIDEST_SHOULDERS_M)
+    return (length > shortest) & (length < longest) & (np.maximum(*widths) > LEAST_WIDTH) & ~exchanged & ~wide
+
+
+def _plausible_head(head: "_MidPoint", shoulders: "_MidPoint", hips: "_MidPoint") -> tuple["_MidPoint", int]:
+    """The ears, NaN in frames where they are too far from the shoulders or from one another, or too low; the number of
+    these."""
+    neck, trunk = head.place - shoulders.place, shoulders.place - hips.place
+    distance, height = np.linalg.norm(neck, axis=1), (neck * trunk).sum(1) / np.linalg.norm(trunk, axis=1)
+    nearest, farthest = PLAUSIBLE_EAR_DISTANCES_M
+    odd = (distance < nearest) | (distance > farthest) | (height < LOWEST_EARS_M) | (head.width > WIDEST_EARS_M)
+    return replace(head, place=np.where(odd[:, None], np.nan, head.place)), int(odd.sum())
 
 
 @dataclass(frozen=True)
@@ -135,6 +169,10 @@ class _MidPoint:
         if joints.covariance is not None:
             covariance = np.nan_to_num(joints.covariance[:, joints.indices(("L" + part, "R" + part))].sum(1))
         return cls(place=(left + right) / 2, across=right - left, covariance=covariance)
+
+    @property
+    def width(self) -> np.ndarray:
+        return np.linalg.norm(self.across, axis=1)
 
     def __getitem__(self, frames) -> "_MidPoint":
         return _MidPoint(*(value[frames] for value in vars(self).values()))
@@ -166,7 +204,10 @@ def infer_spine_points(markers: Markers) -> Markers:
     points = [point for point in VERTEBRA_OF if point not in known]
     if not points or not set(REQUIRED_JOINTS) <= known:
         return markers
-    spine = spine_from_joints(markers).select([VERTEBRA_OF[point] for point in points])
+    spine, doubts = _inferred_spine(markers, "any")
+    if not spine.present.any():
+        warnings.warn(doubts[0], stacklevel=2)
+    spine = spine.select([VERTEBRA_OF[point] for point in points])
     inferred, joints = spine.present, markers.indices(REQUIRED_JOINTS)
     added = {"xyz": spine.xyz, "covariance": spine.covariance}
     if markers.weight is not None:
