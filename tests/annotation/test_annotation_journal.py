@@ -10,6 +10,7 @@ from full_disk import limited
 
 from simspine.annotation.labels import (
     Edit,
+    JournalState,
     PointStatus,
     Visibility,
     append_edits,
@@ -47,6 +48,22 @@ def test_a_decision_that_could_not_be_read_back_is_not_added(far, path):
     with pytest.raises(InputError, match="expected two numbers of px"):
         append_edits(path, [EDITS[0], replace(EDITS[0], x=far)])
     assert read_journal(path) == EDITS
+
+
+@pytest.mark.parametrize("change", ["older", "emptied", "another"])
+def test_a_journal_that_another_program_changed_takes_no_decision(path, tmp_path, change):
+    """An older state by a synchronising program, an empty file, another file of the same content and size."""
+    older = path.read_bytes()
+    state = append_edits(path, EDITS[:1], JournalState.of(path.stat()))
+    if change == "another":
+        (tmp_path / "copy").write_bytes(path.read_bytes())
+        (tmp_path / "copy").replace(path)
+    else:
+        path.write_bytes(older if change == "older" else b"")
+    found = path.read_bytes()
+    with pytest.raises(OSError, match="another program replaced or changed it"):
+        append_edits(path, EDITS[1:], state)
+    assert path.read_bytes() == found
 
 
 def test_a_line_that_a_kill_cut_short_is_left_out_and_the_next_ones_are_whole(path):

@@ -1,5 +1,6 @@
 """Decisions of people about points in images: the labels, their journal, the ranking of frames."""
 
+import errno
 import json
 import os
 import re
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from io import FileIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -175,8 +177,23 @@ def start_journal(
         _end_of_lines(file)
 
 
-def append_edits(path: Path, edits: Sequence[Edit]) -> None:
-    """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one."""
+class JournalState(NamedTuple):
+    """What tells that a journal is still the file that was written last."""
+
+    device: int
+    number: int
+    size: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "JournalState":
+        return cls(status.st_dev, status.st_ino, status.st_size)
+
+
+def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | None = None) -> JournalState:
+    """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one.
+
+    expected: the state that the last call returned; `OSError` where the file is another one now, or has changed.
+    """
     written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
         for entry in written:
@@ -184,6 +201,9 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
     text = "".join(f"{entry}\n" for entry in written)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
+        if expected is not None and JournalState.of(os.fstat(descriptor)) != expected:
+            text = "another program replaced or changed it; put the former file back, or start annotate anew"
+            raise OSError(errno.EIO, text, str(path))
         lines = _end_of_lines(file)
         try:
             left = memoryview(text.encode())
@@ -193,6 +213,7 @@ def append_edits(path: Path, edits: Sequence[Edit]) -> None:
         except BaseException:  # a full disk, ctrl-C: the next decision must not follow half a line
             file.truncate(lines)
             raise
+        return JournalState.of(os.fstat(descriptor))
 
 
 def _end_of_lines(file: FileIO) -> int:

@@ -27,6 +27,7 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
+    JournalState,
     Labels,
     PointStatus,
     append_edits,
@@ -82,6 +83,7 @@ class Session:
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
+        self._journal = JournalState.of(self._path.stat())
         labels = labels_of(recording, annotator)
         kept = ("xy", "visibility", "status", "confidence", "inferred")
         # Decisions are written into these arrays: copying all frames for each click would be slow.
@@ -160,7 +162,7 @@ class Session:
         for edit in edits:
             check_edit(self.recording.start, edit)
         with self._lock:
-            append_edits(self._path, edits)
+            self._journal = append_edits(self._path, edits, self._journal)
             write_edits(edits, self._names, self._arrays)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()
