@@ -59,7 +59,7 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
     ----------
     joints : Markers
         With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck follows from the trunk
-        alone), m, any axes. Their covariance adds to the spreads.
+        alone), m, any axes. Their covariance adds to the spreads. A nose only shows whether all sides are exchanged.
     posture : str
         As of `complete_spine`.
 
@@ -85,6 +85,10 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
     if not good.any():
         why = "Are they metres, seen, and left and right as named?"
         warnings.warn(f"hips and shoulders are a trunk in no frame, so no spine is inferred. {why}", stacklevel=2)
+    if "Nose" in joints.names:
+        ahead = joints.xyz[:, joints.index("Nose")] - shoulders.place
+        if 2 * ((ahead * np.cross(shoulders.place - hips.place, shoulders.across)).sum(1)[good] < 0).sum() > good.sum():
+            warnings.warn("left and right seem exchanged in all joints: the nose is behind. Rename them.", stacklevel=2)
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
