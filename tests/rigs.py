@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from simspine.core.filtering import at_frames
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import read_preset
@@ -42,6 +43,11 @@ def one(**values: float) -> np.ndarray:
     for name, value in values.items():
         row[CAMERA_PARAMETER_NAMES.index(name)] = value
     return row
+
+
+def shift_views(keypoints: Keypoints, late) -> Keypoints:
+    """Keypoints with each view's delay `late` (views,) frames removed; NaN outside the recording."""
+    return at_frames(keypoints, np.arange(keypoints.frames)[:, None] + np.asarray(late, float))
 
 
 def misfit(found: np.ndarray, true: np.ndarray) -> np.ndarray:

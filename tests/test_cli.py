@@ -236,6 +236,10 @@ def test_options_without_effect_are_refused(tmp_path):
     assert "--calibration goes with videos" in found.output
     found = call("init", tmp_path / "none.mp4", "--out", tmp_path / "x.yaml")
     assert "does not exist; name videos" in " ".join(found.output.split())
+    (tmp_path / "results.json").write_text('[{"image_id": 1, "category_id": 1, "keypoints": [1, 2, 1], "score": 1}]')
+    found = call("init", tmp_path / "results.json", "--calibration", tmp_path / "c.toml", "--out", tmp_path / "x.yaml")
+    assert found.exit_code == 2
+    assert "results.json: 2D points of several images in one file, as COCO's" in " ".join(found.output.split())
 
 
 def test_a_marker_file_is_run_with_a_configuration_of_its_own(tmp_path, monkeypatch):

@@ -53,7 +53,7 @@ CLAVICLE_AXES_RIGHT = {"protraction": (0.0, 1.0, 0.0), "elevation": (-1.0, 0.0, 
 
 
 def opensim_text(root: ET.Element) -> str:
-    """A model's text as OpenSim reads it; `simspine.io.guarded.plain_names` undone."""
+    """A model's text as OpenSim reads it; `simspine.io.guarded.strict_xml` undone."""
     ET.indent(root, "\t")
     text = ET.tostring(root, encoding="unicode", xml_declaration=True)
     return re.sub(r"(</?\w+)\.\.(?=\w)", r"\1::", text)

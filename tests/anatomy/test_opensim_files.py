@@ -120,6 +120,19 @@ def test_models_with_contact_are_read(release, tmp_path, kind, monkeypatch):
         assert force.getStaticFriction() == 0.77
 
 
+def test_comments_that_xml_does_not_allow_are_read_as_opensim_reads_them(release):
+    """`--` in a comment, and a comment begun twice, as in osim-rl's arm model; both end at the first -->."""
+    assert release.osim.count("<MarkerSet ") == 1
+    text = release.osim.replace("<MarkerSet ", "<!--\n<!--Markers -- of the skin-->\n<MarkerSet ")
+    body = Body.from_text(text)
+    assert body.osim == text
+    assert body.marker_names == release.marker_names
+    assert len(opensim_xml(text).findall(".//Marker")) == len(release.marker_names)
+    wrong = text.replace("</OpenSimDocument>", "</End>").rstrip()
+    with pytest.raises(InputError, match=f"not XML .*line {len(wrong.splitlines())}, "):
+        Body.from_text(wrong)
+
+
 @pytest.mark.parametrize("file", ["solid.obj", "../Geometry/solid.obj", ""])
 @pytest.mark.parametrize("kind", ["HuntCrossleyForce", "ElasticFoundationForce"])
 def test_contact_of_a_mesh_that_is_not_found_is_left_out(release, tmp_path, kind, file):

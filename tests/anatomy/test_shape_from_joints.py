@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -67,6 +69,20 @@ def test_places_are_those_of_the_full_body_model(neutral):
     assert module.EAR_FROM_C1[0] == pytest.approx(np.linalg.norm(to_c1[:2]), abs=1e-3)
     pitch = np.arctan2(to_c1[0], -to_c1[1]) - packaged_shape_model().mean[CHAIN_VECTOR_COUNT]
     assert np.degrees(module.EAR_FROM_C1[1]) == pytest.approx(np.degrees(pitch), abs=2)
+
+
+@pytest.mark.parametrize("action", ["Walking", "Photo", "Sitting"])
+def test_sides_exchanged_in_all_joints_are_said_where_a_nose_shows_it(action):
+    """A whole body with every left point named right faces backwards; only what lies in front tells."""
+    seen = true_points(make_trial(make_subject(11, 0), action, 1, 40)).select([*SIX, "Nose"])
+    other = {"L": "R", "R": "L"}
+    exchanged = seen.select([other.get(name[0], name[0]) + name[1:] for name in seen.names]).xyz
+    with pytest.warns(UserWarning, match="left and right seem exchanged .*: the nose is behind"):
+        spine_from_joints(seen.with_(xyz=exchanged))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert spine_from_joints(seen).present.all()
+        spine_from_joints(seen.select(SIX).with_(xyz=exchanged[:, : len(SIX)]))  # nothing shows it
 
 
 def test_the_neutral_model_is_found(neutral):

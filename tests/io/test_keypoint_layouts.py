@@ -119,6 +119,10 @@ def test_tables_of_deeplabcut_and_sleap_are_read(tmp_path):
         file["node_names"] = [name.encode() for name in seen.names]
     with pytest.raises(InputError, match=r"linked\.h5: /tracks is a link, which may lead to any file"):
         read_keypoints([tmp_path / "linked.h5"], rate=30.0)
+    with h5py.File(tmp_path / "camDLC_resnet50.h5", "w") as file:  # as pandas and PyTables lay a table out
+        file.create_group("df_with_missing")["table"] = np.zeros(3)
+    with pytest.raises(InputError, match=r"camDLC_resnet50\.h5: .*deeplabcut\.analyze_videos_converth5_to_csv"):
+        read_keypoints([tmp_path / "camDLC_resnet50.h5"], rate=30.0)
     with pytest.raises(InputError, match=r"dlc0\.csv is a table, others are folders"):
         read_keypoints([tmp_path, tmp_path / "dlc0.csv"], rate=30.0)
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from simspine.quality.assess import REFINE_HINT, check_camera_images, check_least_errors, which_camera_remains_open
+from simspine.quality.assess import REFINE_HINT, WHICH_CAMERA_OPEN_HINT, check_camera_images, check_least_errors
 from simspine.quality.findings import Severity
 from simspine.vision.camera_check import IMAGE_ERROR_QUANTITIES, CameraCheck, MixUp
 
@@ -39,7 +39,7 @@ def test_one_camera_is_named_with_signed_figures(values, code, words):
     (found,) = check_camera_images([*JUDGES, compared(**values)], [])
     assert (found.code, found.where, found.severity) == (code, "cam02", Severity.WARNING)
     assert words in found.message
-    assert not which_camera_remains_open(found)
+    assert WHICH_CAMERA_OPEN_HINT not in found.message
 
 
 @pytest.mark.parametrize("late", [0.4, -0.6])  # frames; the limit is 0.5
@@ -81,7 +81,7 @@ def test_what_a_recording_cannot_show_is_said(shift_sd, scale_sd, said):
 def test_cameras_that_judge_one_another_and_disagree_leave_open_which_is_off():
     at_odds = [replace(check, value=NONE | {"shift_x_px": 12.0}) for check in JUDGES[:2]]
     found = list(check_camera_images([*at_odds, JUDGES[2], compared(shift_x_px=40.0)], []))
-    assert [which_camera_remains_open(finding) for finding in found] == [True, True, False]
+    assert [WHICH_CAMERA_OPEN_HINT in finding.message for finding in found] == [True, True, False]
 
 
 @pytest.mark.parametrize(

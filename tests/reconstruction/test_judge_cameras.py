@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from rigs import one, undone, walk
+from rigs import one, shift_views, undone, walk
 from small_project import ring
 
 from simspine.core.errors import InputError
@@ -13,7 +13,7 @@ from simspine.core.types import Keypoints
 from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import choose_cameras, compare_cameras, judge_cameras
 from simspine.vision.options import CameraOptions, TriangulationOptions
-from simspine.vision.synchronise import shift_views, timing_of
+from simspine.vision.synchronise import timing_of
 
 
 def blind(keypoints, *views):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from rigs import one, undone, walk
+from rigs import one, shift_views, undone, walk
 from small_project import dance, of_size, ring
 
 from simspine.anatomy.body import forward_kinematics
@@ -15,7 +15,6 @@ from simspine.quality import assess
 from simspine.quality.assess import TOLERATED_CAMERA_ERRORS
 from simspine.vision.camera_check import CameraChecks, check_cameras, find_mix_ups, select_views
 from simspine.vision.side_swaps import exchange_sides
-from simspine.vision.synchronise import shift_views
 from simspine.workflow.setup import keypoints_of_markers
 
 SHORT = 70  # frames, enough of a walk for errors of these sizes
@@ -64,7 +63,7 @@ def test_right_cameras_pass():
     keypoints, true, _ = walk("finetuned", 2)
     found = check_cameras(keypoints, true)
     assert found.mixed_up == ()
-    assert [check.camera for check in found.checks] == [camera.name for camera in found.refinement.cameras]
+    assert [check.camera for check in found.checks] == [camera.name for camera in true]
     for check in found.checks:
         assert check.used_observations > 0.9
         for quantity, value in check.value.items():

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from rigs import walk
+from rigs import shift_views, walk
 
 from simspine.core.errors import InputError
-from simspine.vision.synchronise import find_delays, shift_views, whole_frames_of_people
+from simspine.vision.synchronise import find_delays, whole_frames_of_people
 
 
 def whole_frames(keypoints, cameras):

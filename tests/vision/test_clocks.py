@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from simspine.core.errors import InputError
+from simspine.core.filtering import at_frames
 from simspine.core.types import Keypoints
-from simspine.vision.synchronise import between_frames, per_view, synchronised_rows, timing_of
+from simspine.vision.synchronise import per_view, synchronised_rows, timing_of, whole_rows
 
 VIEWS = ("cam01", "cam02", "cam03")
 LENGTHS, LATE, DRIFT = (60, 50, 70), np.array([0.0, -3.25, 12.0]), np.array([0.0, 0.0, 25.0])
@@ -30,6 +31,11 @@ def alone(people: np.ndarray) -> Keypoints:
     return Keypoints(("RHip", "LHip"), 50.0, people[:, :, 0, :, :2], np.nan_to_num(people[:, :, 0, :, 2]))
 
 
+def between_frames(points, timing, rows):
+    """As detections become one person's points."""
+    return at_frames(points, timing.frame_positions(), whole_rows(timing, rows))
+
+
 def test_shared_frames_are_those_that_every_view_has():
     timing = timing_of(VIEWS, LENGTHS, LATE, DRIFT)
     shown = [
@@ -41,7 +47,9 @@ def test_shared_frames_are_those_that_every_view_has():
 
 def test_fractions_and_drift_are_undone():
     people, timing = recorded(), timing_of(VIEWS, LENGTHS, LATE, DRIFT)
-    found = between_frames(alone(synchronised_rows(people, timing)), timing, len(people))
+    found = at_frames(
+        alone(synchronised_rows(people, timing)), timing.frame_positions(), whole_rows(timing, len(people))
+    )
     wanted = place(timing.first + np.arange(timing.frames))
     for view in range(3):
         np.testing.assert_allclose(found.xy[:, view, 0], wanted, atol=1e-9)
@@ -68,7 +76,9 @@ def test_a_gap_stays_one():
     people = recorded()
     people[30, 1] = np.nan
     timing = timing_of(VIEWS, LENGTHS, LATE, DRIFT)
-    found = between_frames(alone(synchronised_rows(people, timing)), timing, len(people))
+    found = at_frames(
+        alone(synchronised_rows(people, timing)), timing.frame_positions(), whole_rows(timing, len(people))
+    )
     missing = np.isnan(found.xy[:, 1, 0, 0])
     places = timing.frame_positions()[:, 1]
     np.testing.assert_array_equal(missing, np.abs(places - 30) < 1)

@@ -6,6 +6,7 @@ import re
 import shutil
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import h5py
@@ -14,7 +15,7 @@ import pytest
 from command_line import call as run
 from command_line import failed, succeeded
 from player_data import unpack
-from small_project import RATE, SIZE, STAGES, of_size
+from small_project import RATE, SIZE, STAGES, of_size, ring
 
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
@@ -24,7 +25,7 @@ from simspine.reconstruction.solved_trial import view_fits
 from simspine.report.figures import comparison_table
 from simspine.report.rerun_recording import write_recording
 from simspine.report.trial_sections import scene_of_trial
-from simspine.workflow import inputs, reporting
+from simspine.workflow import inputs, reporting, views
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial
@@ -311,6 +312,18 @@ def test_recording_has_the_cameras(finished, tmp_path):
     succeeded(run("view", finished.results, "--rerun", tmp_path / "trial.rrd"))
     assert (tmp_path / "trial.rrd").read_bytes()[:4] in (b"RRF2", b"RRF3")
     assert ".rrd" in run("view", finished.results, "--rerun", tmp_path / "trial.mp4").stderr
+
+
+def test_videos_of_a_recording_belong_to_cameras_by_name(tmp_path, monkeypatch):
+    """The configuration lists them in another order than the results have cameras, and one was deleted."""
+    files = [tmp_path / f"cam{number}.mp4" for number in (3, 1, 2)]
+    for file in files[:2]:
+        file.touch()
+    context = SimpleNamespace(capture=lambda trial: SimpleNamespace(videos=files))
+    monkeypatch.setattr(views, "_config_of_run", lambda results: context)
+    monkeypatch.setattr(views, "Context", lambda config, subject: config)
+    found = views._trial_videos(RunPaths(tmp_path, "S01"), "bow", ring(3))
+    assert found == {0: files[1], 2: files[0]}
 
 
 def test_the_report_draws_cycles(copied):

@@ -23,7 +23,7 @@ from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.types import MOST_RADIANS, Markers, Motion
 from simspine.io.atomic import write_text
-from simspine.io.guarded import parse_xml, plain_names
+from simspine.io.guarded import parse_xml, strict_xml
 from simspine.io.text_tables import decode_text, list_names, read_bytes, warn_assumed, warn_left_out
 
 _MAX_MODEL_CHARACTERS = 64 << 20  # characters of a model file; the largest models in use have some 3 MB
@@ -256,7 +256,7 @@ def check_xml(osim: str, where: str) -> None:
     if len(osim) > _MAX_MODEL_CHARACTERS:
         raise InputError(f"{where} is larger than {_MAX_MODEL_CHARACTERS >> 20} MiB, which no OpenSim model is.")
     try:  # the text is decoded, whatever its header says
-        root = parse_xml(plain_names(osim))
+        root = parse_xml(strict_xml(osim))
     except (ET.ParseError, UnicodeEncodeError) as error:
         raise InputError(f"{where} is not an OpenSim model: it is not XML ({error}). Expected an .osim file.") from None
     except InputError as error:

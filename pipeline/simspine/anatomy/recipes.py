@@ -93,6 +93,8 @@ def read_recipe(name: str = "coupled") -> Recipe:
         virtual = data["virtual"]
         read_out = {virtual["from"]: virtual["names"]} | dict(virtual.get("others", {}))
         places_by_set = {kind: read_marker_set(kind).places for kind in read_out}
+        pelvis: Mapping = data.get("pelvis", {})
+        lists = tuple(_linear_prior(**prior) for prior in pelvis.get("list", ()))
         return Recipe(
             name=data["name"],
             base=_base_model_path(path, **data["base"]),
@@ -114,7 +116,7 @@ def read_recipe(name: str = "coupled") -> Recipe:
             priors=tuple(_linear_prior(**entry) for entry in data.get("priors", ())),
             articulation=split,
             anatomy=tuple(variation_from(key, entry) for key, entry in data.get("anatomy", {}).items()),
-            pelvis=_standing_pelvis(data["pelvis"], data.get("anatomy", ())) if "pelvis" in data else None,
+            pelvis=standing_pelvis_from(pelvis, data.get("anatomy", ()), lists) if pelvis else None,
             freed=_freed_regions(**data["free"]) if "free" in data else (),
             neck=neck,
         )
@@ -295,10 +297,6 @@ def _linear_prior(
         source=source,
         correlation_time=float(correlation_time_s),
     )
-
-
-def _standing_pelvis(entry: Mapping, anatomy: Collection[str]) -> StandingPelvis:
-    return standing_pelvis_from(entry, anatomy, tuple(_linear_prior(**prior) for prior in entry.get("list", ())))
 
 
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:

@@ -64,7 +64,7 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
     ----------
     joints : Markers
         With LHip, RHip, LShoulder, RShoulder, and both ears if known (without them the neck follows from the trunk
-        alone), m, any axes. Their covariance adds to the spreads.
+        alone), m, any axes. Their covariance adds to the spreads. A nose only shows whether all sides are exchanged.
     posture : str
         As of `complete_spine`.
 
@@ -99,10 +99,13 @@ def _inferred_spine(joints: Markers, posture: str) -> tuple[Markers, list[str]]:
     odd = np.isfinite(hips.place + shoulders.place).all(1) & ~good
     if odd.any() or not good.any():
         why = "Are they metres, seen, of one person, and left and right as named?"
-        text = (
-            f"hips and shoulders are a trunk in {good.sum()} of {len(good)} frames; no spine is inferred in the others."
-        )
+        text = f"hips and shoulders are a trunk in {good.sum()} of {len(good)} frames; the others have no spine."
         doubts.append(f"{text} {why}")
+    if "Nose" in joints.names:
+        forward = np.cross(shoulders.place - hips.place, shoulders.across)
+        ahead = ((joints.xyz[:, joints.index("Nose")] - shoulders.place) * forward).sum(1)
+        if 2 * (ahead[good] < 0).sum() > good.sum():
+            doubts.append("left and right seem exchanged in all joints: the nose is behind. Rename them.")
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():

@@ -2,7 +2,7 @@
 
 Short gaps are interpolated and marked, long ones stay missing. The low-pass is a Butterworth filter run forward and
 backward, so that it does not delay; every run of frames between gaps is filtered by itself. `OneEuro` smooths points
-frame by frame, from past frames only.
+frame by frame, from past frames only. `at_frames` interpolates points of each view at instants between frames.
 """
 
 from typing import TypeVar
@@ -12,10 +12,11 @@ import scipy
 
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError
-from simspine.core.types import Markers
+from simspine.core.types import Keypoints, Markers
 
 # Of a limb in everyday movement; the error of an interpolated position is taken from it.
 LIMB_ACCELERATION_M_S2 = 10.0
+WHOLE_FRAME_TOLERANCE = 1e-6  # frames: an instant nearer to a frame than this takes that frame
 _FILLED_WEIGHT = 0.5  # weight of a filled position, as a share of the lower weight at the two ends of its gap
 
 Data = TypeVar("Data", Markers, np.ndarray)
@@ -187,3 +188,27 @@ def _smoothing_share(cutoff, step: float):
     """Weight of a new value in a first-order low-pass; cutoff Hz, step s."""
     rate = 2 * np.pi * cutoff * step
     return rate / (rate + 1)
+
+
+def at_frames(keypoints: Keypoints, positions: np.ndarray, row_frames: np.ndarray | None = None) -> Keypoints:
+    """Keypoints at frame `positions` (frames, views) of each view's video: linear between the frames before and after,
+    missing where one of them is missing. row_frames: (rows, views) int, frame of each row, -1: none; default: each.
+    """
+    if row_frames is None:
+        row_frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
+    shape = (len(positions), *keypoints.xy.shape[1:])
+    xy, confidence = np.full(shape, np.nan), np.zeros(shape[:-1])
+    nearest = np.round(positions)
+    positions = np.where(np.abs(positions - nearest) < WHOLE_FRAME_TOLERANCE, nearest, positions)
+    for view, frames in enumerate(positions.T):
+        known, row = np.unique(row_frames[:, view], return_index=True)
+        known, row = known[known >= 0], row[known >= 0]
+        before = np.searchsorted(known, frames, "right") - 1
+        after = np.searchsorted(known, frames, "left")  # equal to `before` at a known frame
+        inside = (before >= 0) & (after < len(known))
+        before, after = before[inside], after[inside]
+        share = ((frames[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
+        early, late = row[before], row[after]
+        xy[inside, view] = (1 - share) * keypoints.xy[early, view] + share * keypoints.xy[late, view]
+        confidence[inside, view] = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
+    return keypoints.with_(xy=xy, confidence=confidence)

@@ -38,9 +38,9 @@ def parse_xml(text: str) -> ElementTree.Element:
         raise InputError(f"it has more than {_MAX_XML_TAGS // 2} elements, which no model has.")
     parser: Any = ElementTree.XMLPullParser(("start", "end"))
     parser.feed(text)
+    depth, events = 0, list(parser.read_events())  # a fault is raised here, with its line, which `close` would double
     parser.close()
-    depth = 0
-    for event, element in parser.read_events():
+    for event, element in (*events, *parser.read_events()):
         depth += 1 if event == "start" else -1
         if depth > _MAX_XML_DEPTH:
             raise InputError(f"its elements are nested deeper than {_MAX_XML_DEPTH} (<{element.tag:.40}>).")
@@ -51,11 +51,12 @@ def parse_xml(text: str) -> ElementTree.Element:
 
 
 def opensim_xml(osim: str) -> ElementTree.Element:
-    return ElementTree.fromstring(plain_names(osim))
+    return ElementTree.fromstring(strict_xml(osim))
 
 
-def plain_names(osim: str) -> str:
-    """A model's text with `..` for `::` in the names of elements."""
+def strict_xml(osim: str) -> str:
+    """A model's text with `..` for `::` in the names of elements, and comments empty: OpenSim allows `--` in them."""
+    osim = re.sub(r"<!--.*?-->", lambda comment: "\n" * comment[0].count("\n"), osim, flags=re.DOTALL)
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
 
 

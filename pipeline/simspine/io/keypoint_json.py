@@ -382,7 +382,9 @@ def _points_in_hdf5(path: Path) -> tuple[tuple[str, ...], np.ndarray]:
 
     with open_checked(path) as file:
         if "tracks" not in file or "node_names" not in file:
-            raise InputError(f"{path}: no analysis file of SLEAP (tracks, node_names); of DeepLabCut, save a CSV.")
+            raise InputError(
+                f"{path}: not of SLEAP; make DeepLabCut's a CSV: deeplabcut.analyze_videos_converth5_to_csv."
+            )
         nodes = checked_values(file["node_names"])
         names = tuple(name.decode() if isinstance(name, bytes) else str(name) for name in nodes)
         xy = checked_values(file["tracks"]).astype(float)

@@ -68,11 +68,6 @@ def check_camera_images(checks: Sequence[CameraCheck], mixed: Sequence[MixUp]) -
             yield finding
 
 
-def which_camera_remains_open(finding: Finding) -> bool:
-    """Whether the finding leaves open which of several cameras is off."""
-    return WHICH_CAMERA_OPEN_HINT in finding.message
-
-
 def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
     """Warnings about one camera: shift, roll, scale, exchanged sides, delay."""
     others = names_text(check.judging_views)

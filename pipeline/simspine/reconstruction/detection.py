@@ -11,6 +11,7 @@ import numpy as np
 
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError
+from simspine.core.filtering import at_frames
 from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.text_tables import warn_assumed
@@ -25,12 +26,12 @@ from simspine.vision.synchronise import (
     Clocks,
     Timing,
     ValuePerView,
-    between_frames,
     per_view,
     refined_delays,
     synchronised_rows,
     timing_of,
     whole_frames_of_people,
+    whole_rows,
 )
 
 DELAY_SEARCH_S = 10.0  # largest delay between views that is searched for
@@ -141,7 +142,7 @@ def _follow_at_timing(
 ) -> list[Keypoints]:
     rows = len(detections.people)
     simultaneous = detections._replace(people=synchronised_rows(detections.people, timing), lengths=())
-    return [between_frames(one, timing, rows) for one in follow(simultaneous)]
+    return [at_frames(one, timing.frame_positions(), whole_rows(timing, rows)) for one in follow(simultaneous)]
 
 
 def _refined_timing(rough: Timing, clocks: Clocks, lengths: Sequence[int]) -> Timing:

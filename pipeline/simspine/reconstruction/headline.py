@@ -15,7 +15,7 @@ from simspine.core.skeletons import (
     without_skin_markers,
 )
 from simspine.core.types import Markers, Origin
-from simspine.quality.assess import CAMERA_UNJUDGED_CODE, which_camera_remains_open
+from simspine.quality.assess import CAMERA_UNJUDGED_CODE, WHICH_CAMERA_OPEN_HINT
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import SKIN_LOST_CODE, SKIN_ORDER_CODE
 from simspine.quality.observability import Observability, estimated_of_spine, rhythm_verdict
@@ -204,7 +204,7 @@ def _merged(lists: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
 
 def _cameras_beyond_doubt(findings: Sequence[Finding]) -> set[str]:
     """Cameras that are certainly off."""
-    return {finding.where for finding in findings if not which_camera_remains_open(finding)}
+    return {finding.where for finding in findings if WHICH_CAMERA_OPEN_HINT not in finding.message}
 
 
 def _group_of(marker: str) -> str:

@@ -385,13 +385,10 @@ class CameraChecks:
         One per camera, in their order; empty where views are mixed up.
     mixed_up : tuple of MixUp
         Views that are mirrored, turned, scaled or exchanged, most probable first.
-    refinement : Refined or None
-        The refined cameras that the checks are from; None where views are mixed up.
     """
 
     checks: tuple[CameraCheck, ...]
     mixed_up: tuple[MixUp, ...]
-    refinement: Refined | None
 
 
 def check_cameras(
@@ -423,7 +420,7 @@ def check_cameras(
         For fewer than two views, and for a view that saw too little.
     """
     if mixed := find_mix_ups(keypoints, cameras, min_confidence):
-        return CameraChecks((), tuple(mixed), None)
+        return CameraChecks((), tuple(mixed))
     refined = refine_cameras(keypoints, cameras, UNTRUSTED_CAMERA_PRIOR, min_confidence, start_turned=True)
     report = sample_frames_seen(keypoints, min_confidence).triangulated(cameras)[1]
     images = ImageErrors(refined)
@@ -447,7 +444,7 @@ def check_cameras(
                 swapped=float((report.swapped[:, view] & there).sum() / max(int(there[:, paired].sum()), 1)),
             )
         )
-    return CameraChecks(tuple(checks), (), refined)
+    return CameraChecks(tuple(checks), ())
 
 
 def _agreeing_views(images: ImageErrors, views: int, tolerated: Mapping[str, float]) -> list[int]:

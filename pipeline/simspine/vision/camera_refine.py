@@ -9,10 +9,12 @@ from threadpoolctl import threadpool_limits
 
 from simspine.core.arrays import evenly_spread, mean_of_known, median_of_known
 from simspine.core.errors import InputError
+from simspine.core.filtering import at_frames
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.vision.bundle_adjustment import (
     CAMERA_PARAMETER_NAMES,
+    GEOMETRY_PARAMETERS,
     Adjustment,
     CameraPrior,
     SeenImagePoints,
@@ -30,6 +32,8 @@ REFINEMENT_LIMBS = (
 )
 MAX_REFINEMENT_FRAMES = 150  # frames used: more add little, since detection errors last for many frames
 REFINEMENT_ROUNDS = 3  # each round selects the observations anew with its cameras
+MAX_REFINEMENT_ROUNDS = 8  # until delays have converged: in slow movements, each halves what is left
+DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.25  # converged when each changes by less than either
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
 START_SHIFT_SHARE = 0.03  # of the longer image side: triangulation uses no point with a larger error
 VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
@@ -43,7 +47,7 @@ MIN_OBSERVATIONS_PER_VIEW = 30  # least number of observations of a view
 class Refined:
     """Refined cameras, the calibration (`original_cameras`), and the observations used.
 
-    prior: standard deviations assumed for the calibration. adjustment, seen: of the last round. names: points used.
+    prior: standard deviations assumed for the calibration. adjustment, seen: of the last round.
     median_px, p90_px: of the reprojection errors of observations that triangulation uses, before and after.
     """
 
@@ -51,7 +55,6 @@ class Refined:
     prior: CameraPrior
     adjustment: Adjustment
     seen: SeenImagePoints
-    names: tuple[str, ...]
     median_px: tuple[float, float]
     p90_px: tuple[float, float]
 
@@ -81,7 +84,7 @@ def refine_cameras(
     """The most probable cameras, given keypoints of a person and the calibration as a prior.
 
     Bundle adjustment over cameras and points. A parameter that the recording does not determine keeps the calibration's
-    value and the prior's standard deviation.
+    value and the prior's standard deviation. Each round shifts the views by the delays found so far.
 
     Parameters
     ----------
@@ -108,17 +111,24 @@ def refine_cameras(
     """
     prior = prior or CameraPrior()
     _check_refinement_input(keypoints, cameras, min_confidence)
-    given, sample = list(cameras), sample_frames_seen(keypoints, min_confidence)
-    before = _reprojection_errors_used(sample, given)
-    current, start = given, _turned_to_points(sample, given) if start_turned else None
-    for _ in range(REFINEMENT_ROUNDS):
+    cameras, clocks = list(cameras), np.zeros((keypoints.views, 2))
+    sample = sample_frames_seen(keypoints, min_confidence)
+    errors = [_reprojection_errors_used(sample, cameras)]
+    current, start = cameras, _turned_to_points(sample, cameras) if start_turned else None
+    for rounds in range(1, MAX_REFINEMENT_ROUNDS + 1):
         seen, xyz = used_observations(sample, current)
-        refined = adjust_bundle(seen, given, xyz, prior=prior, start=start)
+        refined = adjust_bundle(seen, cameras, xyz, prior=prior, start=start)
         current, start = refined.cameras, refined.parameter_change
-    after = _reprojection_errors_used(sample, current)
-    (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in (before, after)) for q in (50, 90))
-    names = sample.points.names
-    return Refined(given, prior, refined, seen=seen, names=names, median_px=(m0, m1), p90_px=(p0, p1))
+        step = start[:, GEOMETRY_PARAMETERS:] - clocks
+        variance = np.abs(np.diag(refined.covariance)).reshape(start.shape)[:, GEOMETRY_PARAMETERS:]
+        if (np.abs(step) > np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * np.sqrt(variance))).any():
+            clocks = clocks + step
+            sample = sample_frames_seen(keypoints, min_confidence, clocks)
+        elif rounds >= REFINEMENT_ROUNDS:
+            break
+    errors.append(_reprojection_errors_used(sample, current))
+    (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in errors) for q in (50, 90))
+    return Refined(cameras, prior, refined, seen=seen, median_px=(m0, m1), p90_px=(p0, p1))
 
 
 def _turned_to_points(sample: "SampledFrames", cameras: Sequence[Camera]) -> np.ndarray:
@@ -137,21 +147,26 @@ class SampledFrames(NamedTuple):
     """Evenly spread frames of a recording.
 
     points: those that any view saw; used from `min_confidence` on. velocity: (frames, views, points, 2) px per frame.
-    time: (frames,) position in the recording, from -0.5 to 0.5.
+    time: (frames,) position in the recording, from -0.5 to 0.5. late: (frames, views) delays, frames, by which the
+    points of each view are of later frames.
     """
 
     points: Keypoints
     velocity: np.ndarray
     time: np.ndarray
     min_confidence: float
+    late: np.ndarray
 
     def triangulated(self, cameras: Sequence[Camera], **options) -> tuple[Markers, TriangulationReport]:
         """The points in space by these cameras; options as of `triangulate`."""
         return triangulate_with_report(self.points, cameras, min_confidence=self.min_confidence, **options)
 
 
-def sample_frames_seen(keypoints: Keypoints, min_confidence: float) -> SampledFrames:
-    """At most `MAX_REFINEMENT_FRAMES` frames of a recording."""
+def sample_frames_seen(keypoints: Keypoints, min_confidence: float, clocks: np.ndarray | None = None) -> SampledFrames:
+    """At most `MAX_REFINEMENT_FRAMES` frames of a recording, less (views, 2) `clocks`: delays and their increases."""
+    time = np.linspace(-0.5, 0.5, keypoints.frames)
+    late = np.zeros(keypoints.xy.shape[:2]) if clocks is None else clocks[:, 0] + time[:, None] * clocks[:, 1]
+    keypoints = at_frames(keypoints, np.arange(keypoints.frames)[:, None] + late)
     columns = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
     rows = evenly_spread(keypoints.frames, MAX_REFINEMENT_FRAMES)
 
@@ -162,8 +177,8 @@ def sample_frames_seen(keypoints: Keypoints, min_confidence: float) -> SampledFr
     selected = keypoints.select([keypoints.names[i] for i in columns])
     rate = keypoints.rate * len(rows) / keypoints.frames
     points = selected.with_(rate=rate, xy=selected.xy[rows], confidence=selected.confidence[rows])
-    time = rows / max(keypoints.frames - 1, 1) - 0.5
-    return SampledFrames(points, _point_velocity(confident_xy, rows, keypoints.frames), time, min_confidence)
+    velocity = _point_velocity(confident_xy, rows, keypoints.frames)
+    return SampledFrames(points, velocity, time[rows], min_confidence, late=late[rows])
 
 
 def _point_velocity(xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
@@ -186,10 +201,10 @@ def _motion_share(
 ) -> np.ndarray:
     """Share of the velocities' mean `square` (views, points, 2) that is motion, not noise; 1 if a trial is too short.
 
-    Noise in velocities makes delays too small. Multiplied by this share, velocities make them less so (regression
-    calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4); in slow movements, delays stay too
-    small. Of errors that are independent in each frame, fourth differences have 1260 times the variance that the
-    velocities have; of a motion, nearly nothing.
+    Noise in velocities makes each round's delays too small, and too sure. Multiplied by this share, velocities do not
+    (regression calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4). Of errors that are
+    independent in each frame, fourth differences have 1260 times the variance that the velocities have; of a motion,
+    nearly nothing.
     """
     reach = VELOCITY_REACH_FRAMES * np.arange(-2, 3)
     inside = rows[(rows >= reach[-1]) & (rows < frames - reach[-1])]
@@ -209,6 +224,7 @@ def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple
     xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
     index = {name: i for i, name in enumerate(exchanged.names)}
     limbs = tuple((index[a], index[b]) for a, b in REFINEMENT_LIMBS if a in index and b in index)
+    xy = xy - np.nan_to_num(sample.velocity) * sample.late[..., None, None]
     return SeenImagePoints(xy, sample.velocity, sample.time, limbs), markers.xyz
 
 

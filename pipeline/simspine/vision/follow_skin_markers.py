@@ -9,6 +9,7 @@ import numpy as np
 from simspine.anatomy.marker_sets import Tape, read_skin_table
 from simspine.core.arrays import map_on_threads, median_of_known
 from simspine.core.errors import InputError, require_known
+from simspine.core.filtering import at_frames
 from simspine.core.geometry import undistort_pixels
 from simspine.core.skeletons import skin_landmark, with_points_added
 from simspine.core.types import Camera, Keypoints
@@ -16,7 +17,7 @@ from simspine.io.video import Video
 from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.detector import Crops
 from simspine.vision.skin_markers import TRUNK_POINTS, MarkerClicks, track_markers
-from simspine.vision.synchronise import Timing, at_frames
+from simspine.vision.synchronise import Timing
 from simspine.vision.tape import clicked_rows, track_tape
 from simspine.vision.triangulation import triangulate
 

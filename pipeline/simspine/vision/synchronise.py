@@ -13,6 +13,7 @@ import scipy
 
 from simspine.core.arrays import NORMAL_95, evenly_spread, median_of_known, require_numbers
 from simspine.core.errors import InputError, require_known
+from simspine.core.filtering import WHOLE_FRAME_TOLERANCE, at_frames
 from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
@@ -20,7 +21,6 @@ from simspine.vision.camera_check import epipolar_distances_px
 from simspine.vision.camera_refine import refine_cameras
 
 MIN_SHARED_FRAMES = 10  # least number of frames that all views show
-WHOLE_FRAME_TOLERANCE = 1e-6  # frames: an instant nearer to a frame than this takes that frame
 DRIFT_UNIT_FRAMES = 1000  # frames over which a drift is stated
 
 ValuePerView = Sequence[float] | Mapping[str, float]
@@ -129,52 +129,12 @@ def whole_rows(timing: Timing, rows: int) -> np.ndarray:
 def synchronised_rows(people: np.ndarray, timing: Timing) -> np.ndarray:
     """Detections (rows, views, …) in the frames of `whole_rows`: simultaneous to half a frame, not interpolated.
 
-    People can be distinguished in them; afterwards, `between_frames` interpolates each person's points.
+    People can be distinguished in them; afterwards, `at_frames` interpolates each person's points.
     """
     rows = whole_rows(timing, len(people))
     found = people[rows, np.arange(people.shape[1])[None]]
     found[rows < 0] = np.nan
     return found
-
-
-def between_frames(keypoints: Keypoints, timing: Timing, rows: int) -> Keypoints:
-    """A person's points in the frames of `synchronised_rows`, interpolated at the exact instants. rows: number of rows
-    given to `synchronised_rows`."""
-    return _interpolated_keypoints(keypoints, whole_rows(timing, rows), timing.frame_positions())
-
-
-def shift_views(keypoints: Keypoints, late: Sequence[float] | np.ndarray) -> Keypoints:
-    """Keypoints with each view's delay `late` (frames) removed, by linear interpolation; NaN outside the recording."""
-    return at_frames(keypoints, np.arange(keypoints.frames)[:, None] + np.asarray(late, float))
-
-
-def at_frames(keypoints: Keypoints, positions: np.ndarray) -> Keypoints:
-    """Keypoints of all frames of each view's video, interpolated at frame positions (frames, views)."""
-    frames = np.repeat(np.arange(keypoints.frames)[:, None], keypoints.views, 1)
-    return _interpolated_keypoints(keypoints, frames, positions)
-
-
-def _interpolated_keypoints(keypoints: Keypoints, row_frames: np.ndarray, positions: np.ndarray) -> Keypoints:
-    """Keypoints at frame `positions` (frames, views). row_frames: (rows, views) int, frame of each row; -1: none.
-
-    Linear between the frames before and after, missing where one of them is missing.
-    """
-    shape = (len(positions), *keypoints.xy.shape[1:])
-    xy, confidence = np.full(shape, np.nan), np.zeros(shape[:-1])
-    nearest = np.round(positions)
-    positions = np.where(np.abs(positions - nearest) < WHOLE_FRAME_TOLERANCE, nearest, positions)
-    for view, frames in enumerate(positions.T):
-        known, row = np.unique(row_frames[:, view], return_index=True)
-        known, row = known[known >= 0], row[known >= 0]
-        before = np.searchsorted(known, frames, "right") - 1
-        after = np.searchsorted(known, frames, "left")  # equal to `before` at a known frame
-        inside = (before >= 0) & (after < len(known))
-        before, after = before[inside], after[inside]
-        share = ((frames[inside] - known[before]) / np.maximum(known[after] - known[before], 1))[:, None, None]
-        early, late = row[before], row[after]
-        xy[inside, view] = (1 - share) * keypoints.xy[early, view] + share * keypoints.xy[late, view]
-        confidence[inside, view] = np.minimum(keypoints.confidence[early, view], keypoints.confidence[late, view])
-    return keypoints.with_(xy=xy, confidence=confidence)
 
 
 MAX_DELAY_FRAMES = 60  # largest delay tried, early or late
@@ -186,8 +146,6 @@ COARSE_STEP_S = 0.05  # s between the shifts tried first, if there are many
 MIN_COST_CONTRAST = 0.15  # least excess of the median cost over the least cost, relative to the latter
 BASIN_SHARE = 0.5  # of that difference: neighbouring shifts with less additional cost belong to the best one
 RIVAL_SHARE = 0.03  # of that difference: least additional cost of any other shift
-MAX_SYNC_ROUNDS = 10
-DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.1  # converged when each delay changes by less than either
 MAX_DELAY_SD_FRAMES = 1.0  # frames: largest standard deviation of a delay
 DELAYS_BY_HAND_HINT = (
     "Give `delays` instead: find the frame at which each view shows the same event, such as a clap, and subtract the "
@@ -224,14 +182,11 @@ def refined_delays(
     keypoints: Keypoints, cameras: Sequence[Camera], late: np.ndarray, min_confidence: float = 0.3
 ) -> Clocks:
     """Delays to a fraction of a frame. late: (views,) delays in whole frames. The rest as of `find_delays`."""
-    prior, late = CameraPrior(time=2.0, drift=1.0), np.array(late, float)
-    for _ in range(MAX_SYNC_ROUNDS):
-        refined = refine_cameras(shift_views(keypoints, late), cameras, prior, min_confidence)
-        step, drift = refined.change[:, GEOMETRY_PARAMETERS:].T
-        deviation, drift_deviation = refined.deviation[:, GEOMETRY_PARAMETERS:].T
-        late = late + step
-        if (np.abs(step) < np.maximum(DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE * deviation)).all():
-            break
+    on_time = at_frames(keypoints, np.arange(keypoints.frames)[:, None] + np.asarray(late))
+    refined = refine_cameras(on_time, cameras, CameraPrior(time=2.0, drift=1.0), min_confidence)
+    step, drift = refined.change[:, GEOMETRY_PARAMETERS:].T
+    deviation, drift_deviation = refined.deviation[:, GEOMETRY_PARAMETERS:].T
+    late = late + step
     names, worst = tuple(camera.name for camera in cameras), int(np.argmax(deviation))
     if deviation[worst] > MAX_DELAY_SD_FRAMES:
         raise InputError(
@@ -289,9 +244,7 @@ def _rays_on_time(rays: np.ndarray, late: int) -> np.ndarray:
     """The rays of a view with its delay removed; NaN outside the recording."""
     source = np.arange(len(rays)) + late
     inside = (source >= 0) & (source < len(rays))
-    shifted = np.full_like(rays, np.nan)
-    shifted[inside] = rays[source[inside]]
-    return shifted
+    return np.where(inside[:, None, None, None], rays[source.clip(0, len(rays) - 1)], np.nan)
 
 
 def _image_rays(camera: Camera, people: np.ndarray, min_confidence: float) -> np.ndarray:

@@ -148,6 +148,9 @@ class GivenFiles:
         if missing := [str(file) for file in self.files if not file.exists()]:
             raise InputError(f"{', '.join(missing)} does not exist; name videos, marker files or a session's folder.")
         of_cameras = not (self.is_session or self.are_markers)
+        if of_cameras and (texts := [file for file in self.files if file.suffix.lower() == ".json"]):
+            cure = "Write a folder for each camera, with a file for each frame (`ss.write_keypoints`); name the folders"
+            raise InputError(f"{texts[0]}: 2D points of several images in one file, as COCO's, are not read. {cure}.")
         for option, kind, has_effect in (
             ("rate", "a session's folder or 2D points", self.is_session or self.are_points),
             ("trial", "videos or 2D points", of_cameras),

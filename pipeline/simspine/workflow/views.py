@@ -15,12 +15,13 @@ from simspine.anatomy.clinical import SIDE_WORDS
 from simspine.anatomy.options import ScalingOptions
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text, naming_content, require_ending, require_known, safe_file_name
-from simspine.core.types import ForcedKind
+from simspine.core.types import Camera, ForcedKind
 from simspine.estimation.fit_person import femur_lengths
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
+from simspine.io.video import match_cameras_to_views
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
 from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
@@ -286,17 +287,19 @@ def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str
         return out
     solved = read_trial(*place)
     filmed = None if solved.keypoints is None else solved
-    write_recording(out, scene_of_trial(solved), filmed, _trial_videos(*place))
+    write_recording(out, scene_of_trial(solved), filmed, _trial_videos(*place, solved.cameras))
     return out
 
 
-def _trial_videos(paths: RunPaths, trial: str) -> dict[int, Path]:
+def _trial_videos(paths: RunPaths, trial: str, cameras: Sequence[Camera]) -> dict[int, Path]:
     """{index of the camera: video} from the run's own configuration; videos that no longer exist are left out."""
-    videos: Sequence[Path] = ()
+    by_camera: dict[str, Path] = {}
     if (config := _config_of_run(paths.results)) is not None:
         with suppress(InputError, KeyError):
             videos = Context(config, paths.subject).capture(trial).videos
-    return {v: path for v, path in enumerate(videos) if path.is_file()}
+            matched = match_cameras_to_views(videos, cameras)
+            by_camera = {camera.name: video for camera, video in zip(matched, videos, strict=True)}
+    return {v: by_camera[c.name] for v, c in enumerate(cameras) if by_camera.get(c.name, Path()).is_file()}
 
 
 def _config_of_run(results: Path) -> Config | None:
