@@ -133,6 +133,12 @@ def test_comments_that_xml_does_not_allow_are_read_as_opensim_reads_them(release
         Body.from_text(wrong)
 
 
+def test_comments_that_never_end_take_no_time():
+    """Searching each comment's end anew would take hours."""
+    with pytest.raises(InputError, match="not XML"):
+        Body.from_text("<OpenSimDocument>" + "<!--" * 500_000)
+
+
 @pytest.mark.parametrize("file", ["solid.obj", "../Geometry/solid.obj", ""])
 @pytest.mark.parametrize("kind", ["HuntCrossleyForce", "ElasticFoundationForce"])
 def test_contact_of_a_mesh_that_is_not_found_is_left_out(release, tmp_path, kind, file):

@@ -56,7 +56,7 @@ def opensim_xml(osim: str) -> ElementTree.Element:
 
 def strict_xml(osim: str) -> str:
     """A model's text with `..` for `::` in the names of elements, and comments empty: OpenSim allows `--` in them."""
-    osim = re.sub(r"<!--.*?-->", lambda comment: "\n" * comment[0].count("\n"), osim, flags=re.DOTALL)
+    osim = re.sub(r"<!--.*?(?:-->|\Z)", lambda comment: "\n" * comment[0].count("\n"), osim, flags=re.DOTALL)
     return re.sub(r"(</?\w+)::(?=\w)", r"\1..", osim)
 
 
