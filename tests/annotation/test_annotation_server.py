@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -194,6 +195,20 @@ def test_the_command_prints_the_address_serves_and_ends_with_ctrl_c(drawn, tmp_p
     assert str(tmp_path / "ben.jsonl") in said
     assert "everything is saved" in said
     assert read_journal(tmp_path / "ben.jsonl") == []
+
+
+def test_a_refused_decision_is_not_called_saved(served):
+    """The journal is emptied by another program; the session remembers why the last decision was not stored."""
+    body = json.dumps({"edits": [{"f": 0, "v": 0, "p": "Hip", "x": 5, "y": 6, "see": 2, "how": 2}]}).encode()
+    assert ask(served, "api/edits", "POST", body)[0] == 200
+    assert served.session.refusal == ""
+    journal = Path(served.session.project()["file"])
+    journal.write_bytes(b"")
+    status, _, said = ask(served, "api/edits", "POST", body)
+    assert status == 500
+    assert b"not saved: another program replaced or changed it" in said
+    assert served.session.refusal.startswith("another program")
+    assert journal.read_bytes() == b""
 
 
 def test_a_port_in_use_is_told(served):

@@ -17,15 +17,15 @@ from simspine.vision.options import DetectionOptions
 NAMES = load_skeleton("coco17").names
 
 
-def said_of(change) -> str:
-    """Warnings about points of four views in 40 frames, after a change of (frames, views, points, 2) px."""
+def found_in(change) -> tuple[Keypoints, str]:
+    """Points of four views in 40 frames, after a change of (frames, views, points, 2) px, and warnings about them."""
     xy = np.random.default_rng(4).uniform(100, 900, (40, 4, len(NAMES), 2))
     change(xy)
     keypoints = Keypoints(NAMES, 30.0, xy, np.where(np.isfinite(xy).all(-1), 0.9, 0.0))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        detect_person(DetectionOptions(), recording=TrialSource(ring(), keypoints=keypoints))
-    return " ".join(str(one.message) for one in caught)
+        found = detect_person(DetectionOptions(), recording=TrialSource(ring(), keypoints=keypoints))
+    return found["keypoints"], " ".join(str(one.message) for one in caught)
 
 
 def stand_still(xy):
@@ -49,7 +49,26 @@ def copy_view(xy):
     ],
 )
 def test_repeated_points_are_named(change, words):
-    assert re.search(words, said_of(change))
+    assert re.search(words, found_in(change)[1])
+
+
+def test_points_of_a_frozen_view_are_missing_and_others_kept():
+    """One view that stands still from frame 12 on; all four that do; every second frame twice."""
+
+    def all_stand_still(xy):
+        xy[12:] = xy[12]
+
+    moving, _ = found_in(lambda xy: None)
+    frozen, said = found_in(stand_still)
+    assert "taken as missing" in said
+    assert np.isnan(frozen.xy[13:, 2]).all()
+    assert not frozen.confidence[13:, 2].any()
+    np.testing.assert_array_equal(frozen.xy[:13], moving.xy[:13])
+    np.testing.assert_array_equal(np.delete(frozen.xy, 2, 1), np.delete(moving.xy, 2, 1))
+    for change in (all_stand_still, show_twice):
+        kept, said = found_in(change)
+        assert "missing" not in said
+        np.testing.assert_array_equal(np.isfinite(kept.xy), np.isfinite(moving.xy))
 
 
 def test_a_person_out_of_view_or_still_for_a_moment_is_no_repeat():
@@ -57,7 +76,7 @@ def test_a_person_out_of_view_or_still_for_a_moment_is_no_repeat():
         xy[20:, :2] = np.nan
         xy[4:8, 3] = xy[4, 3]
 
-    assert said_of(leave) == ""
+    assert found_in(leave)[1] == ""
 
 
 def test_a_marker_held_in_its_last_place_is_named():

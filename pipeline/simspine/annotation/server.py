@@ -84,6 +84,7 @@ class Session:
         self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
         self._journal = JournalState.of(self._path.stat())
+        self.refusal = ""  # why the last decisions were not stored
         labels = labels_of(recording, annotator)
         kept = ("xy", "visibility", "status", "confidence", "inferred")
         # Decisions are written into these arrays: copying all frames for each click would be slow.
@@ -162,7 +163,12 @@ class Session:
         for edit in edits:
             check_edit(self.recording.start, edit)
         with self._lock:
-            self._journal = append_edits(self._path, edits, self._journal)
+            try:
+                self._journal = append_edits(self._path, edits, self._journal)
+            except OSError as error:
+                self.refusal = str(error.strerror or error)
+                raise
+            self.refusal = ""
             write_edits(edits, self._names, self._arrays)
             self._tally(np.unique([edit.frame for edit in edits]).astype(int))
         return self.progress()

@@ -152,7 +152,8 @@ def _serve_page(target, annotator: str, batch: int, named: tuple[int, ...], *, p
             options.show_on_desktop(server.address_for_once)
         with closing(server.session.images), server, suppress(KeyboardInterrupt):
             server.serve_forever()
-        say("stopped; everything is saved.", err=True)
+        refused = server.session.refusal
+        say(f"stopped; {f'not saved: {refused}' if refused else 'everything is saved'}.", err=True)
 
 
 @click.group("annotations")

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from simspine.core.arrays import frame_ranges
+from simspine.core.arrays import frame_ranges, runs_of_frames
 from simspine.core.errors import InputError
 from simspine.core.filtering import at_frames
 from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
@@ -199,20 +199,34 @@ def detect_person(options: DetectionOptions, *, recording: TrialSource) -> dict[
     return _results(keypoints, timing, cameras, skeleton)
 
 
-def _warn_of_repeats(keypoints: Keypoints, cameras: Sequence[Camera]) -> None:
-    """Warn of a view whose points stay exactly the same from frame to frame, or are exactly those of another view."""
-    names, xy = [camera.name for camera in cameras], np.nan_to_num(keypoints.xy)
-    for view, name in enumerate(names[: keypoints.views]):
-        known = np.isfinite(keypoints.xy[1:, view]).any((1, 2))
-        repeats = 1 + np.flatnonzero((xy[1:, view] == xy[:-1, view]).all((1, 2)) & known)
-        if len(repeats) > MOST_REPEATS:
-            frames = shorten(frame_ranges(repeats), 60, placeholder=" …")
-            where = f"{name}: in {len(repeats)} of {keypoints.frames} frames ({frames})"
-            text = f"{where} all its points are where they were in the frame before"
-            warn_assumed(f"{text}. Did the video stand still? Else take fewer frames a second.")
+def _without_frozen_points(keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
+    """The keypoints without those of a view that stands still for more than `MOST_REPEATS` frames while others move.
+
+    Warns of a view whose points stay exactly the same from frame to frame, or are exactly those of another view.
+    """
+    names, xy = [camera.name for camera in cameras][: keypoints.views], np.nan_to_num(keypoints.xy)
+    known = np.isfinite(keypoints.xy).any((2, 3))
+    repeats, frozen = np.zeros((2, *known.shape), bool)
+    repeats[1:] = (xy[1:] == xy[:-1]).all((2, 3)) & known[1:]
+    for view, name in enumerate(names):
+        rows = np.flatnonzero(repeats[:, view])
+        others_move = (~repeats & known)[:, np.arange(keypoints.views) != view].any(1)
+        for first, after in runs_of_frames(rows):
+            frozen[first:after, view] = after - first > MOST_REPEATS and others_move[first:after].mean() > 0.5
+        if len(rows) > MOST_REPEATS:
+            frames = shorten(frame_ranges(rows), 60, placeholder=" …")
+            text = f"{name}: in {len(rows)} of {keypoints.frames} frames ({frames}) all its points are where they were"
+            missing = "; taken as missing" * bool(frozen[:, view].any())
+            cure = "Did the video stand still? Else take fewer frames a second."
+            warn_assumed(f"{text} in the frame before{missing}. {cure}")
         for other in range(view):
             if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
                 warn_assumed(f"{names[other]} and {name} have exactly the same points. Is one a copy of the other?")
+    if not frozen.any():
+        return keypoints
+    seen = ~frozen[..., None]
+    confidence = np.where(seen, keypoints.confidence, 0.0)
+    return keypoints.with_(xy=np.where(seen[..., None], keypoints.xy, np.nan), confidence=confidence)
 
 
 DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton"))
@@ -227,7 +241,7 @@ def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[
 
 
 def _results(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
-    _warn_of_repeats(keypoints, cameras)
+    keypoints = _without_frozen_points(keypoints, cameras)
     return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 
