@@ -218,8 +218,8 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         trial = replace(found, verdict=replace(found.verdict, findings=(refined,)))
         careful = said(trial, "Be careful with")
         assert "without an independent check" in careful
-        assert ("The calibration failed." in careful) == failed
-        sentence = "The calibration failed: true errors can exceed every ±, by an unknown amount."
+        assert ("The calibration did not fit." in careful) == failed
+        sentence = "The calibration did not fit: true errors can exceed every ±, by an unknown amount."
         assert trial_tables(trial)[0].caption.startswith(sentence) == failed
     assert "failed" not in trial_tables(found)[0].caption
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")

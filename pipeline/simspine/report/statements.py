@@ -74,6 +74,7 @@ def recorded_sentence(trial: SolvedTrial) -> str:
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
     frames = f"{frames if spine.frames > 1 else 'one frame'}, {rejected or 'no'} frame{'s' * (rejected > 1)} rejected"
+    frames += ", the calibration did not fit" * did_not_fit(trial.findings)
     source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
     return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
 

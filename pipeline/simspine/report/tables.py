@@ -50,6 +50,9 @@ if TYPE_CHECKING:
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
+# Noise alone has a range of 5 to 6.5 standard deviations in 100 to 1000 independent frames (Tippett 1925, Biometrika
+# 17), a difference of two frames 2.8 within 95 %: a range that says something is twice its ±.
+LEAST_RANGE_RATIO = 2.0
 DOUBT_SIGN = "▲"  # as the sign of warnings
 NO_RESULT = " (not a result)"  # in tables that are saved
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
@@ -174,11 +177,13 @@ def with_marks(text: str, *figures: ClinicalFigure) -> str:
 
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
-    """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds its ±.
+    """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds that of
+    noise (`LEAST_RANGE_RATIO`).
 
     A finding can say that the angle is not to be read.
     """
-    is_larger = figure.range_sd is None or is_beyond(range_of(figure), figure.range_sd, figure.unit)
+    sd = figure.range_sd
+    is_larger = sd is None or is_beyond(range_of(figure), LEAST_RANGE_RATIO * sd, figure.unit)
     is_read = figure.is_decided and not figure.is_unreadable
     return is_read and not str(figure.verdict).startswith("partly") and is_larger
 

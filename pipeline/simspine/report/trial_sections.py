@@ -169,12 +169,10 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
         moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
         rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_cell(one)))
     said = page.page_words("usable")
-    failed = page.page_words("means")["failed"] * did_not_fit(trial.findings)
+    which = "roughly" if did_not_fit(trial.findings) else "caption"
     still = said["means"] * tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    caption = (
-        said["caption"].format(count=len(figures), means=still)
-        + failed
-        + said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    caption = said[which].format(count=len(figures), means=still) + said["cut"] * any(
+        row[-1].startswith("at least") for row in rows
     )
     return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 

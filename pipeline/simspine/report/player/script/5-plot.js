@@ -64,7 +64,8 @@ class Plot {
     this.right = width - (narrow ? 10 : 18);
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // On a telephone the reading stands below the title, as do the means where there is no room behind it.
-    this.below = this.right <= 760 && panels.some((panel) => this.key(panel.curves.map(([curve]) => curve)));
+    const told = (curves) => this.key(curves) || this.notes(curves) || curves.some((curve) => curve.doubts.length);
+    this.below = this.right <= 760 && panels.some((panel) => told(panel.curves.map(([curve]) => curve)));
     const gap = (narrow ? 46 : 30) + (this.below ? 15 : 0);
     // Beside the 3D view the panels share its height.
     const inColumn = !this.paper && !this.alone && matchMedia(WIDE).matches;
@@ -175,22 +176,23 @@ class Plot {
       dotted && !dotted.stated && `${dotted.name}: dots`,
       first.change && "0: first frame",
       first.band && `green: ${first.band[2]}`,
-      this.right < 480 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
+      this.right < 560 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
     ].filter(Boolean).join(" · ");
   }
 
-  // Title, and the means: behind it where there is room, else in a line below it.
+  // Title, and the means: behind it where there is room, else in a line below it. So are notes and marks, but on a telephone.
   heading(panel, curves, top, narrow) {
     const [first] = curves;
-    const text = this.right < 480 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
+    const text = this.right < 560 ? panel.title.split(/,| \(/)[0] : `${panel.title}${first.unit === " mm" ? ", mm" : ""}`;
     const title = svgElement(this.svg, "text", { class: "p-title", x: this.left, y: top - (narrow ? 24 : 7) - (this.below ? 15 : 0) }, text);
-    const notes = this.notes(curves);
-    if (notes) svgElement(title, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: 8 }, notes);
-    for (const place of new Set(curves.flatMap((curve) => curve.doubts))) this.mark(title, place);
     const key = this.key(curves);
-    if (!key) return;
-    if (this.below) svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key);
-    else svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
+    const below = this.below ? svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key) : title;
+    const line = narrow ? title : below;
+    const notes = this.notes(curves);
+    const gap = line === below && this.below && !key ? 0 : 5;
+    if (notes) svgElement(line, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: gap }, notes);
+    for (const place of new Set(curves.flatMap((curve) => curve.doubts))) this.mark(line, place);
+    if (key && !this.below) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
   }
 
   // What the curves of a panel are not: 'not a result' where no side is one, else which side; else their verdict.
@@ -207,7 +209,7 @@ class Plot {
   mark(title, place) {
     const about = [...document.querySelectorAll(".findings > li[data-places]")].find((item) => item.dataset.places.split(", ").includes(place));
     const link = svgElement(title, "a", about ? { href: `#${about.id}` } : {});
-    svgElement(link, "tspan", { class: "p-mark", dx: 8 }, `▲ ${this.right > 340 ? place : place.replace(/^(left|right) /, "")}`);
+    svgElement(link, "tspan", { class: "p-mark", dx: 5 }, `▲ ${this.right > 340 ? place : place.replace(/^(left|right) /, "")}`);
   }
 
   path(values, y) {
