@@ -64,9 +64,12 @@ def test_what_does_not_change_is_said_to_be_constant(tables):
 
 
 def test_every_interval_is_of_95_percent(tables):
-    """0.02 rad are 1.15°: 1.96 of them 2.2°, of a difference of two such 3.2°. 20 mm make 39 and 55 mm."""
+    """0.02 rad are 1.15°: 1.96 of them 2.2°, of a difference of two such 3.2°. 20 mm make 39 and 55 mm.
+
+    A range of less than twice its ± may be noise.
+    """
     tilt = _row(tables[0], "Radiographic pelvic tilt (+ sacrum behind the hips)")
-    assert (tilt[MEAN_COLUMN], tilt["From … to"], tilt["Range"]) == ("3.0 ± 2.2°", "0 … 6°", "at least 6.0 ± 3.2°")
+    assert (tilt[MEAN_COLUMN], tilt["From … to"], tilt["Range"]) == ("3.0 ± 2.2°", "–", "(6.0 ± 3.2°)")
     axis = _row(tables[0], "Sagittal vertical axis")
     assert (axis[MEAN_COLUMN], axis["From … to"], axis["Range"]) == (
         "−20 ± 39 mm",
