@@ -39,7 +39,7 @@ def examples():
         ss.Solver(coordinate_tasks={"x": (0.0, 1.0)}), board, ss.Delayed(KEYPOINTS, [0, 1]),
         BoardViews(board, ("a",), ((640, 480),), np.zeros((3, 1, len(board.corners), 2))),
         solved.result, solved.spine, solved.verdict, ss.Finding("gap", "info", "found", "do"),
-        triangulate_with_report(KEYPOINTS, [CAMERA, CAMERA.with_(t=[1, 0, 3])])[1], ss.CameraChecks((), (), None),
+        triangulate_with_report(KEYPOINTS, [CAMERA, CAMERA.with_(t=[1, 0, 3])])[1], ss.CameraChecks((), ()),
         PERSON, ss.DetectedFrame(0, 0.0, np.zeros((4, 4, 3), np.uint8), (PERSON,)),
         ss.complete_spine({"C7": [0, 0.5, 0], "T8": [0, 0.3, 0.02], "L5": [0, 0, 0]}),
     ]  # fmt: skip

@@ -9,7 +9,7 @@ before any result was known.
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -93,29 +93,22 @@ def spine_from_joints(joints: Markers, posture: str = "any") -> Markers:
 
 def _inferred_spine(joints: Markers, posture: str) -> tuple[Markers, list[str]]:
     """As `spine_from_joints`, and what is doubtful about the joints."""
-    joints, doubts = joints.without_zero_weights(), []
+    joints = joints.without_zero_weights()
     hips, shoulders = _MidPoint.of(joints, "Hip"), _MidPoint.of(joints, "Shoulder")
     good = _is_trunk(hips, shoulders)
-    odd = np.isfinite(hips.place + shoulders.place).all(1) & ~good
-    if odd.any() or not good.any():
-        why = "Are they metres, seen, of one person, and left and right as named?"
-        text = f"hips and shoulders are a trunk in {good.sum()} of {len(good)} frames; the others have no spine."
-        doubts.append(f"{text} {why}")
-    if "Nose" in joints.names:
-        forward = np.cross(shoulders.place - hips.place, shoulders.across)
-        ahead = ((joints.xyz[:, joints.index("Nose")] - shoulders.place) * forward).sum(1)
-        if 2 * (ahead[good] < 0).sum() > good.sum():
-            doubts.append("left and right seem exchanged in all joints: the nose is behind. Rename them.")
+    doubts = list(_doubts_of_trunk(joints, hips, shoulders, good))
     xyz = np.full((joints.frames, len(CHAIN_LEVELS), 3), np.nan)
     covariance = np.full((joints.frames, len(CHAIN_LEVELS), 3, 3), np.nan)
     if good.any():
         mean, cov = _with_joints(*packaged_shape_model().prior(posture))
         hips, shoulders = hips[good], shoulders[good]
         head = _MidPoint.of(joints, "Ear")[good] if set(EAR_POINTS) <= set(joints.names) else None
-        if head is not None:
-            head, odd = _plausible_head(head, shoulders, hips)
-            text = f"in {odd} frames the ears are no head's on these shoulders; taken as missing."
-            doubts += [f"{text} Are they of this person, and hips and shoulders as named?"] * bool(odd)
+        if head is not None and (odd := _is_no_head(head, shoulders, hips)).any():
+            head = replace(head, place=np.where(odd[:, None], np.nan, head.place))
+            doubts.append(
+                f"in {odd.sum()} frames the ears are no head's on these shoulders; taken as missing. Are they of this "
+                "person, and hips and shoulders as named?"
+            )
         prior = _trunk_facing(hips, shoulders)
         y, C = _observed_mid_points(hips, shoulders, head, prior.rotation)
         levels, mix = _observation_matrix()
@@ -146,14 +139,25 @@ def _is_trunk(hips: "_MidPoint", shoulders: "_MidPoint") -> np.ndarray:
     return (length > shortest) & (length < longest) & (np.maximum(*widths) > LEAST_WIDTH) & ~exchanged & ~wide
 
 
-def _plausible_head(head: "_MidPoint", shoulders: "_MidPoint", hips: "_MidPoint") -> tuple["_MidPoint", int]:
-    """The ears, NaN in frames where they are too far from the shoulders or from one another, or too low; the number of
-    these."""
-    neck, trunk = head.place - shoulders.place, shoulders.place - hips.place
+def _doubts_of_trunk(joints: Markers, hips: "_MidPoint", shoulders: "_MidPoint", good: np.ndarray) -> Iterator[str]:
+    """Frames that are no trunk; a nose behind the shoulders. good: (frames,) of `_is_trunk`."""
+    odd = np.isfinite(hips.place + shoulders.place).all(1) & ~good
+    if odd.any() or not good.any():
+        text = f"hips and shoulders are a trunk in {good.sum()} of {len(good)} frames; the others have no spine."
+        yield f"{text} Are they metres, seen, of one person, and left and right as named?"
+    if "Nose" in joints.names:
+        forward = np.cross(shoulders.place - hips.place, shoulders.across)
+        ahead = ((joints.xyz[:, joints.index("Nose")] - shoulders.place) * forward).sum(1)
+        if 2 * (ahead[good] < 0).sum() > good.sum():
+            yield "left and right seem exchanged in all joints: the nose is behind. Rename them."
+
+
+def _is_no_head(ears: "_MidPoint", shoulders: "_MidPoint", hips: "_MidPoint") -> np.ndarray:
+    """(frames,) bool: whether the ears are too far from the shoulders or from one another, or too low."""
+    neck, trunk = ears.place - shoulders.place, shoulders.place - hips.place
     distance, height = np.linalg.norm(neck, axis=1), (neck * trunk).sum(1) / np.linalg.norm(trunk, axis=1)
     nearest, farthest = PLAUSIBLE_EAR_DISTANCES_M
-    odd = (distance < nearest) | (distance > farthest) | (height < LOWEST_EARS_M) | (head.width > WIDEST_EARS_M)
-    return replace(head, place=np.where(odd[:, None], np.nan, head.place)), int(odd.sum())
+    return (distance < nearest) | (distance > farthest) | (height < LOWEST_EARS_M) | (ears.width > WIDEST_EARS_M)
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,13 @@ class SampledFrames(NamedTuple):
 
 
 def sample_frames_seen(keypoints: Keypoints, min_confidence: float, clocks: np.ndarray | None = None) -> SampledFrames:
-    """At most `MAX_REFINEMENT_FRAMES` frames of a recording, less (views, 2) `clocks`: delays and their increases."""
+    """At most `MAX_REFINEMENT_FRAMES` frames of a recording, less (views, 2) `clocks`: delays and their increases.
+
+    Of each view the nearest frame, since exchanged sides cannot be interpolated.
+    """
     time = np.linspace(-0.5, 0.5, keypoints.frames)
     late = np.zeros(keypoints.xy.shape[:2]) if clocks is None else clocks[:, 0] + time[:, None] * clocks[:, 1]
+    late = np.round(late)
     keypoints = at_frames(keypoints, np.arange(keypoints.frames)[:, None] + late)
     columns = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
     rows = evenly_spread(keypoints.frames, MAX_REFINEMENT_FRAMES)
