@@ -13,7 +13,7 @@ from simspine.core.errors import naming_content
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
-from simspine.reconstruction.headline import ABOUT_IMAGES, INFERRED_SPINE_GROUP
+from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.report import page
 from simspine.report.figures import comparison_table
@@ -189,8 +189,8 @@ def _rows_of_fit(summary: dict, config: Config) -> tuple[page.Row, ...]:
     groups = dict(summary["marker_rms_mm_by_group"])
     if config.ik.engine == "trajectory":
         groups.pop(INFERRED_SPINE_GROUP, None)
-    said = _STATED_ELSEWHERE if summary["views"] else (*_STATED_ELSEWHERE, *ABOUT_IMAGES)
-    kept = {key: value for key, value in summary.items() if key not in said}
+    kept = {key: value for key, value in summary.items() if key not in _STATED_ELSEWHERE}
+    kept |= {} if summary["views"] else {"views": 0}  # a file of markers: no row is about images
     return summary_table_rows(kept | {"marker_rms_mm_by_group": groups})
 
 

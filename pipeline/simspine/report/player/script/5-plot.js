@@ -64,8 +64,8 @@ class Plot {
     this.right = width - (narrow ? 10 : 18);
     const panels = this.all.filter((panel) => this.chosen.has(panel.key));
     // On a telephone the reading stands below the title, as do the means where there is no room behind it.
-    const told = (curves) => this.key(curves) || this.notes(curves) || curves.some((curve) => curve.doubts.length);
-    this.below = this.right <= 760 && panels.some((panel) => told(panel.curves.map(([curve]) => curve)));
+    const hasText = (curves) => this.key(curves) || this.notes(curves) || curves.some((curve) => curve.doubts.length);
+    this.below = this.right <= 760 && panels.some((panel) => hasText(panel.curves.map(([curve]) => curve)));
     const gap = (narrow ? 46 : 30) + (this.below ? 15 : 0);
     // Beside the 3D view the panels share its height.
     const inColumn = !this.paper && !this.alone && matchMedia(WIDE).matches;
@@ -189,7 +189,7 @@ class Plot {
     const below = this.below ? svgElement(this.svg, "text", { class: "p-key", x: this.left, y: top - (narrow ? 23 : 7) }, key) : title;
     const line = narrow ? title : below;
     const notes = this.notes(curves);
-    const gap = line === below && this.below && !key ? 0 : 5;
+    const gap = line.textContent ? 5 : 0;
     if (notes) svgElement(line, "tspan", { class: `p-note${curves.find((curve) => !curve.result)?.look ?? first.look}`, dx: gap }, notes);
     for (const place of new Set(curves.flatMap((curve) => curve.doubts))) this.mark(line, place);
     if (key && !this.below) svgElement(title, "tspan", { class: "p-key", dx: 10 }, key);
