@@ -14,10 +14,11 @@ from simspine.core.errors import InputError
 
 
 def costs(*lengths, bend=0.0):
-    """Stage a takes 2 s and 3 ms a frame, stage b 1 s and 1 ms; a also `bend` s × (frames / 1000)²."""
+    """Stage a takes 2 s and 3 ms a frame, stage b 1 s and 1 ms; a also `bend` s × (frames / 1000)²; both wait 5 s."""
+    seconds = {n: (2 + 3e-3 * n + bend * (n / 1e3) ** 2, 1 + 1e-3 * n) for n in lengths}
     return {
-        n: {"a": Cost(2 + 3e-3 * n + bend * (n / 1e3) ** 2, 100 + n / 100), "b": Cost(1 + 1e-3 * n, 50)}
-        for n in lengths
+        n: {"a": Cost(a, clock=a + 5, memory=100 + n / 100), "b": Cost(b, clock=b + 5, memory=50)}
+        for n, (a, b) in seconds.items()
     }
 
 
@@ -26,6 +27,8 @@ def test_fixed_cost_and_cost_of_a_frame_are_told_apart():
     assert found["a_ms_per_frame"].value == pytest.approx(3)
     assert found["a_fixed"].value == pytest.approx(2)
     assert found["a_memory"].value == pytest.approx(310)
+    assert found["a_loading"].value == pytest.approx(100 * 2 / 10)
+    assert found["a_waiting"].value == pytest.approx(100 * 5 / 10)
     assert found["all_ms_per_frame"].value == pytest.approx(4)
     assert found["all_ms_per_frame"].met is False  # 3.36 is wanted
     assert found["all_fixed"].value == pytest.approx(3)

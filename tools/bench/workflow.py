@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +29,10 @@ MAX_PROCESS_MIB, MAX_COST_GROWTH = 2048, 1.1
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one stage of one trial: processor time (s) and highest memory (MiB)."""
+    """Of one stage of one trial: processor time and time on the clock (s), and highest memory (MiB)."""
 
     seconds: float
+    clock: float
     memory: float
 
 
@@ -58,7 +60,10 @@ def measure_workflow(lengths: Sequence[int], say: Callable[[str], None] = lambda
                 cost = costs[frames][stage] = _run_simspine_process(words, config)
                 say(f"{frames} frames: {stage}, {cost.seconds:.1f} s, {cost.memory:.0f} MiB")
     details = {
-        str(frames): {stage: {"seconds": round(c.seconds, 3), "MiB": round(c.memory)} for stage, c in own.items()}
+        str(frames): {
+            stage: {"seconds": round(c.seconds, 3), "clock": round(c.clock, 3), "MiB": round(c.memory)}
+            for stage, c in own.items()
+        }
         for frames, own in costs.items()
     }
     return cost_scaling(costs), {"stages": details}
@@ -68,7 +73,8 @@ def cost_scaling(costs: Mapping[int, Mapping[str, Cost]]) -> list[Metric]:
     """How costs grow with frames. costs: {frames: {stage: cost}}, two lengths or more.
 
     Of each stage and of all together: time a frame and the fixed time, from a line through the shortest and the longest
-    trial; of each stage also the memory of the longest. Of three lengths or more: the time a frame between the two
+    trial; of each stage also the memory of the longest, and how much of the shortest's time on the clock was loading
+    (the fixed time) and waiting (without processor time). Of three lengths or more: the time a frame between the two
     longest over that between the two shortest.
     """
     lengths = sorted(costs)
@@ -77,11 +83,13 @@ def cost_scaling(costs: Mapping[int, Mapping[str, Cost]]) -> list[Metric]:
     found = []
     for stage in costs[long]:
         each, fixed = _line_through(short, costs[short][stage].seconds, long, costs[long][stage].seconds)
-        memory = costs[long][stage].memory
+        memory, clock = costs[long][stage].memory, costs[short][stage].clock
         found += [
             Metric(f"{stage}_ms_per_frame", 1e3 * each, "ms", "lower"),
             Metric(f"{stage}_fixed", fixed, "s", "lower"),
             Metric(key=f"{stage}_memory", value=memory, unit="MiB", better="lower", goal=MAX_PROCESS_MIB),
+            Metric(f"{stage}_loading", 100 * max(fixed, 0.0) / clock, "%", "lower"),
+            Metric(f"{stage}_waiting", 100 * max(clock - costs[short][stage].seconds, 0.0) / clock, "%", "lower"),
         ]
     each, fixed = _line_through(short, totals[short], long, totals[long])
     found += [
@@ -132,6 +140,7 @@ def _virtual_trial_config(folder: Path, frames: int) -> Path:
 def _run_simspine_process(words: str, config: Path | None = None) -> Cost:
     """What `simspine WORDS` takes as a process of its own."""
     arguments = [*words.split(), *(() if config is None else ("--config", str(config)))]
+    begun = time.perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([sys.executable, "-m", "simspine", *arguments], stdout=said, stderr=said)
         _, status, used = os.wait4(process.pid, 0)
@@ -140,4 +149,5 @@ def _run_simspine_process(words: str, config: Path | None = None) -> Cost:
             said.seek(0)
             text = said.read().decode("utf-8", "replace").strip()
             raise InputError(f"`simspine {words}` failed: {text}")
-    return Cost(used.ru_utime + used.ru_stime, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10))
+    memory = used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return Cost(used.ru_utime + used.ru_stime, clock=time.perf_counter() - begun, memory=memory)
