@@ -7,11 +7,11 @@ import pytest
 
 from simspine.core.types import Origin
 from simspine.quality.findings import Finding
-from simspine.quality.observability import Observability
+from simspine.quality.observability import TILT_UNSEEN, Observability
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text, page_words
 from simspine.report.statements import methods_text, recorded_sentence, summary_statements
-from simspine.report.tables import held_still
+from simspine.report.tables import clinical_tables, held_still
 from simspine.report.trial_sections import (
     level_pictures,
     region_figures,
@@ -41,7 +41,7 @@ def test_it_counts_what_there_is(found):
     seconds = found.spine.frames / found.spine.rate
     frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), no frame rejected"
     assert recorded_sentence(found).startswith(f"S01, trial bow: {len(found.cameras)} cameras, {frames}; date ")
-    stature = measured.partition("Upright, the skeleton is ")[2].partition(" m tall:")[0]
+    stature = measured.partition("The model is ")[2].partition(" m tall")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
     assert "2 unseen points of the spine are inferred" in said(replace(found, markers=unseen), "What was recorded")
@@ -65,6 +65,25 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     sources = {short_name(figure): figure.decided_by for figure in figures}
     assert sources["Pelvis tilt in the room"] == "inferred from thighs and trunk"
     assert sources["Pelvis obliquity in the room"] == "detected: RHip, LHip"
+
+
+@pytest.mark.parametrize(("part", "known"), [(0.4, False), (0.6, True)])
+def test_flexions_that_count_from_the_pelvis_say_that_nothing_shows_its_tilt(found, part, known):
+    """Another point of the pelvis shows it, if it was seen in half of the frames."""
+    points = found.markers
+    limbs = [name for name in points.names if name[1:] in ("Hip", "Knee", "Shoulder")]
+    with_sacrum = points.select([*limbs, "Spine_01"]).with_(names=(*limbs, "Hip_virtual"))
+    xyz = with_sacrum.xyz.copy()
+    xyz[: round((1 - part) * len(xyz)), -1] = np.nan
+    trial = replace(found, markers=with_sacrum.with_(xyz=xyz))
+    figures = (*trial.clinical_figures, *region_figures(trial))
+    unseen = {figure.label for figure in figures if figure.decided_by.endswith(TILT_UNSEEN)}
+    decided = {figure.label for figure in figures if figure.is_decided}
+    counted = {"Hip flexion, right", "Hip flexion, left", "Thorax on pelvis flexion"}
+    assert unseen == (set() if known else decided & counted)
+    assert known or unseen
+    notes = [note.name for table in clinical_tables(trial.clinical_figures, None) for note in table.notes]
+    assert ("Pelvis tilt" in notes) is not known
 
 
 def test_without_a_lumbar_marker_the_lumbar_spine_has_one_verdict(found):

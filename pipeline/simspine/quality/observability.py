@@ -1,7 +1,7 @@
 """What decided each angle of a trial (data, assumptions or the model), and clinical figures labelled with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -164,6 +164,7 @@ NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
 NO_LABEL = "no label"  # the share that the data decided is not known
+TILT_UNSEEN = ", pelvis tilt not seen"  # added to what decided an angle that counts from the pelvis
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 CUT_FRAMES = 2  # so near an end of the trial, an extreme may be none of the movement
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
@@ -231,6 +232,11 @@ _FROM_WEAKEST = (
     Observability.FORCED, Observability.ASSUMED, Observability.UNKNOWN, Observability.PARTLY_ESTIMATED,
     Observability.PARTLY, Observability.SUM, Observability.ESTIMATED, Observability.MEASURED,
 )  # fmt: skip
+
+
+def counted_from_unseen_tilt(figure: ClinicalFigure) -> ClinicalFigure:
+    """A flexion that counts from the pelvis, in a trial in which no point shows the pelvis' tilt."""
+    return replace(figure, decided_by=figure.decided_by + TILT_UNSEEN) if figure.is_decided else figure
 
 
 def rhythm_verdict(figures: Iterable[ClinicalFigure]) -> Observability:

@@ -15,7 +15,7 @@ from simspine.core.arrays import Unchanging
 from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import SIMSPINE_SKELETON, load_skeleton, without_skin_markers
-from simspine.core.types import Camera, Keypoints, Markers, Motion
+from simspine.core.types import Camera, Keypoints, Markers, Motion, Origin
 from simspine.estimation.fit_person import SizedBody
 from simspine.estimation.result import Result
 from simspine.estimation.solve_trial import decided_shares, lumbopelvic_rhythm_of
@@ -27,6 +27,8 @@ from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.vision.side_swaps import exchange_sides
 from simspine.vision.synchronise import Timing
 from simspine.vision.triangulation import TriangulationReport
+
+SEEN_SHARE = 0.5  # of the frames, from which a point counts as a source
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +141,21 @@ class SolvedTrial(Unchanging):
         figures = observability.clinical_figures(
             clinical, kept, shares, estimated=self.spine_estimated, sacral_tilt_sd=self.sized.sacral_tilt_sd
         )
+        if not self.shows_pelvis_tilt:
+            unseen = observability.counted_from_unseen_tilt
+            figures = tuple(unseen(one) if one.name.startswith("hip_flexion") else one for one in figures)
         return with_doubts(figures, self.findings)
+
+    @cached_property
+    def shows_pelvis_tilt(self) -> bool:
+        """Whether a point of the pelvis besides the hips, which lie on the axis of its tilt, was seen in half of the
+        frames."""
+        carriers, markers = dict(zip(self.body.marker_names, self.body.marker_bodies, strict=True)), self.markers
+        unseen = markers.names_of(Origin.INFERRED)
+        return any(
+            carriers.get(name) == "pelvis" and not name.endswith("Hip") and name not in unseen and share >= SEEN_SHARE
+            for name, share in zip(markers.names, markers.present.mean(0), strict=True)
+        )
 
     @cached_property
     def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:

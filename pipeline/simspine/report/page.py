@@ -42,9 +42,9 @@ UNIT_SIGNS = {"deg": "°", "mm": " mm", "1": ""}
 
 
 def interval_text(value: float | None, sd: float | None, unit: str, signed: bool = False) -> str:
-    """'12.5 ± 3.1°' or '12 ± 14°': a value with its interval of 95 %, from the standard deviation.
+    """'12.5 ± 2.1°' or '12 ± 14°': a value with its interval of 95 %, from the standard deviation.
 
-    With minus signs and non-breaking spaces. Rounded to whole numbers where the interval reaches 10, and in mm. signed:
+    With minus signs and non-breaking spaces. Rounded to whole numbers where the interval reaches 3, and in mm. signed:
     with a plus sign.
     """
     if value is None or not math.isfinite(value):
@@ -55,7 +55,7 @@ def interval_text(value: float | None, sd: float | None, unit: str, signed: bool
     return unbreakable(f"{plus}{' ± '.join(texts)}{UNIT_SIGNS[unit]}")
 
 
-WHOLE_FROM = 9.95  # least interval that one digit would round to 10.0
+WHOLE_FROM = 3.0  # beyond this interval, tenths say nothing
 
 
 def interval_digits(sd: float | None, unit: str) -> int:

@@ -25,6 +25,7 @@ from simspine.evaluation.validation_records import TrialRecord
 from simspine.quality.observability import (
     IMPRECISE,
     NO_LABEL,
+    TILT_UNSEEN,
     ClinicalFigure,
     Observability,
     angle_statistics,
@@ -84,10 +85,11 @@ def clinical_tables(
     unmoved = () if moving else ("from … to", "range")
     unused = (*unmoved, *["norm"] * (not has_norms)) if still else ("norm", *MEANS)
     notes = ["mean"] * (still and moving) + ["range"] * moving + REGION_NOTES * bool(regions) + ["norm"] * has_norms
+    tilt = ["tilt"] * any(figure.decided_by.endswith(TILT_UNSEEN) for figure in figures)
     columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", "Source")
     pairs = (
         _results_and_rest(columns, rows, notes, (unused, unmoved)),
-        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs", "sides"], (unused, unmoved)),
+        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs", *tilt, "sides"], (unused, unmoved)),
     )
     return tuple(table for tables in zip(*pairs, strict=True) for table in tables if table.rows)
 
@@ -123,7 +125,7 @@ def _bracketed(text: str) -> str:
 
 def source_text(figure: ClinicalFigure) -> str:
     """What decided the figure; how precise it is, the ± says."""
-    return str(Observability.MEASURED) if figure.decided_by == IMPRECISE else figure.decided_by
+    return figure.decided_by.replace(IMPRECISE, str(Observability.MEASURED))
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:

@@ -15,10 +15,16 @@ from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.doubts import with_doubts
 from simspine.quality.findings import Finding, Verdict
-from simspine.quality.observability import ClinicalFigure, Observability, observability_of, stated_sd
+from simspine.quality.observability import (
+    ClinicalFigure,
+    Observability,
+    counted_from_unseen_tilt,
+    observability_of,
+    stated_sd,
+)
 from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
 from simspine.reconstruction.headline import SKIN_MARKER_GROUP, detected_points, spine_points_by_source
-from simspine.reconstruction.solved_trial import SolvedTrial
+from simspine.reconstruction.solved_trial import SEEN_SHARE, SolvedTrial
 from simspine.report import page, tables
 from simspine.report.bones import bones_and_joints
 from simspine.report.level_figures import are_results, range_charts
@@ -29,7 +35,6 @@ _SIGN = re.compile(r"\(\+ ([^)]+)\)")  # in a label: which way is positive
 _CURVE_OF = {"lla": "lumbar", "tka": "thoracic", "cervical_lordosis": "cervical"}  # in `SPINE_REGIONS`
 MOST_MOVED = 4  # panels shown from the start: largest ranges relative to their errors
 MOST_USABLE = 5  # ranges at the top of the page
-SEEN_SHARE = 0.5  # of the frames, from which a point counts as a source
 MOST_NAMED = 4  # points of a source
 # {parameter: (values, sd)}, (frames,) rad or m
 AngleCurves = Mapping[str, tuple[np.ndarray, np.ndarray | None]]
@@ -265,7 +270,9 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             is_shown = one.sd is not None and not is_stated
             is_shared = level == "lumbar" and one.is_decided and lacks_lumbar_marker(trial)
             decided = str(Observability.ASSUMED) if is_shared else one.decided_by
-            figures += [replace(one, label=label, decided_by=decided)] * is_shown
+            named = replace(one, label=label, decided_by=decided)
+            on_tilt = level == "thorax-pelvis" and plane == tables.REGION_PLANES[0] and not trial.shows_pelvis_tilt
+            figures += [counted_from_unseen_tilt(named) if on_tilt else named] * is_shown
     room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
     shown = (*figures, *(one for one in room if spine.frames > 1 or not one.is_change))
     return with_doubts(shown, trial.findings)
