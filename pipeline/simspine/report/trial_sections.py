@@ -268,14 +268,18 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             label = ", ".join([f"{region} {plane}", *vertebrae])
             is_stated = spine.clinical is not None and label.startswith("Lumbar flexion")
             is_shown = one.sd is not None and not is_stated
-            is_shared = level == "lumbar" and one.is_decided and lacks_lumbar_marker(trial)
-            decided = str(Observability.ASSUMED) if is_shared else one.decided_by
-            named = replace(one, label=label, decided_by=decided)
-            on_tilt = level == "thorax-pelvis" and plane == tables.REGION_PLANES[0] and not trial.shows_pelvis_tilt
-            figures += [counted_from_unseen_tilt(named) if on_tilt else named] * is_shown
+            figures += [_with_what_it_rests_on(trial, level, replace(one, label=label))] * is_shown
     room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
     shown = (*figures, *(one for one in room if spine.frames > 1 or not one.is_change))
     return with_doubts(shown, trial.findings)
+
+
+def _with_what_it_rests_on(trial: SolvedTrial, level: str, figure: ClinicalFigure) -> ClinicalFigure:
+    """Without a lumbar marker, shares of the lumbar spine are assumed; the trunk's flexion counts from the pelvis."""
+    if level == "lumbar" and figure.is_decided and lacks_lumbar_marker(trial):
+        return replace(figure, decided_by=str(Observability.ASSUMED))
+    is_on_tilt = level == "thorax-pelvis" and "flexion" in figure.label
+    return counted_from_unseen_tilt(figure) if is_on_tilt and not trial.shows_pelvis_tilt else figure
 
 
 def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
