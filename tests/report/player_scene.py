@@ -63,7 +63,7 @@ def make_scene():
             values,
             np.full(FRAMES, 3.0),
             (38.0, 61.0, "standing adults"),
-            stated="mean 41 ± 5.9°",
+            stated="mean 41 ± 6°",
         ),
         Curve(
             "TKA",

@@ -141,13 +141,13 @@ def test_the_frame_that_others_count_from_is_called_the_reference(browser, scene
     with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
         assert window.root.locator(".p-reading").inner_text() == "0°, the reference"
         window.part("slider").fill("1")
-        assert window.root.locator(".p-reading").inner_text() == "1.0 ± 5.9°"
+        assert window.root.locator(".p-reading").inner_text() == "1 ± 6°"
 
 
 def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
-    assert readings[0] == f"{scene.curves[0].values[25]:.1f} ± 5.9°"  # 1.96 × 3°
+    assert readings[0] == f"{scene.curves[0].values[25]:.0f} ± 6°"  # 1.96 × 3°
     assert readings[1] == f"({scene.curves[1].values[25]:.1f}°)"  # set by the model: not a result
     before = "getComputedStyle(document.querySelector('.p-reading'), '::before').content"
     assert window.page.evaluate(before) == '"1.25 s: "', "whose value it is"
@@ -410,7 +410,7 @@ def test_a_panel_says_which_side_is_no_result_and_on_which_finding_it_rests(brow
 
 
 def test_a_change_within_its_error_is_in_brackets_at_the_cursor(browser, scene, tmp_path):
-    """By 0, 3 and 5 degrees since the first frame, each ± 3.9: only the last is one. An angle of 3° is measured."""
+    """By 0, 3 and 5 degrees since the first frame, each ± 4: only the last is one. An angle of 3° is measured."""
     values, sd = np.full(scene.frames, 5.0), np.full(scene.frames, 2.0)
     values[:2], sd[0] = (0, 3), np.nan
     turned = replace(scene.curves[0], values=values, sd=sd, change=True, label="Turn")
@@ -419,8 +419,8 @@ def test_a_change_within_its_error_is_in_brackets_at_the_cursor(browser, scene, 
     with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
         for frame, wanted in (
             (0, ["0°, the reference"] * 2),
-            (1, ["(3.0 ± 3.9°)", "3.0 ± 3.9°"]),
-            (2, ["5.0 ± 3.9°"] * 2),
+            (1, ["(3 ± 4°)", "3 ± 4°"]),
+            (2, ["5 ± 4°"] * 2),
         ):
             window.do(f"p.seek({frame})")
             assert window.root.locator(".p-reading span").all_inner_texts() == wanted

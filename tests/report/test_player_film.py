@@ -169,4 +169,4 @@ def test_right_and_left_share_a_panel(browser, scene, tmp_path):
         window.do("p.seek(12)")
         value = right.values[12]
         reading = window.root.locator(".p-reading span").all_inner_texts()
-        assert reading == [f"right {value:.1f} ± 5.9°", f"left {value - 8:.1f} ± 5.9°"]
+        assert reading == [f"right {value:.0f} ± 6°", f"left {value - 8:.0f} ± 6°"]

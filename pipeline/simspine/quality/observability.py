@@ -164,7 +164,7 @@ NO_LARGER = "no larger than its error"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
 NO_LABEL = "no label"  # the share that the data decided is not known
-TILT_UNSEEN = ", pelvis tilt not seen"  # added to what decided an angle that counts from the pelvis
+TILT_UNSEEN = ": pelvis tilt not seen"  # added to the verdict on an angle that counts from the pelvis
 _IMPRECISE_DEG = THRESHOLDS["imprecise"].value  # degrees
 CUT_FRAMES = 2  # so near an end of the trial, an extreme may be none of the movement
 WRITTEN_UNITS = {"rad": ("deg", 180 / np.pi), "m": ("mm", 1e3)}  # as figures are written
@@ -235,8 +235,10 @@ _FROM_WEAKEST = (
 
 
 def counted_from_unseen_tilt(figure: ClinicalFigure) -> ClinicalFigure:
-    """A flexion that counts from the pelvis, in a trial in which no point shows the pelvis' tilt."""
-    return replace(figure, decided_by=figure.decided_by + TILT_UNSEEN) if figure.is_decided else figure
+    """A flexion that counts from the pelvis, where no point shows the pelvis' tilt: decided in part at most."""
+    estimated = figure.verdict in (Observability.ESTIMATED, Observability.PARTLY_ESTIMATED)
+    verdict = Observability.PARTLY_ESTIMATED if estimated else Observability.PARTLY
+    return replace(figure, decided_by=f"{verdict}{TILT_UNSEEN}") if figure.is_decided else figure
 
 
 def rhythm_verdict(figures: Iterable[ClinicalFigure]) -> Observability:

@@ -158,13 +158,21 @@ def _judged_rig(
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
         f"given calibration's. Reprojection errors of the detections kept, median and 90th percentile: {before:.1f} "
-        f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after."
+        f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after. Moved, turned, and focal length "
+        f"changed: {'; '.join(map(_change_text, cameras, used))}."
     )
     fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
     refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text)
     return JudgedCameras(
         tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
     )
+
+
+def _change_text(given: Camera, refined: Camera) -> str:
+    """'cam01 12 mm, 0.4°, +0.3 %': how far a camera moved and turned, and how its focal length changed."""
+    moved = 1e3 * np.linalg.norm(refined.centre - given.centre)
+    turned = np.degrees(np.arccos(np.clip((np.trace(refined.R @ given.R.T) - 1) / 2, -1, 1)))
+    return f"{given.name} {moved:.0f} mm, {turned:.1f}°, {100 * (refined.K[0, 0] / given.K[0, 0] - 1):+.1f} %"
 
 
 def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:

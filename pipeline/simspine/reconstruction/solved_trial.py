@@ -148,12 +148,12 @@ class SolvedTrial(Unchanging):
 
     @cached_property
     def shows_pelvis_tilt(self) -> bool:
-        """Whether a point of the pelvis besides the hips, which lie on the axis of its tilt, was seen in half of the
-        frames."""
+        """Whether a point of pelvis or sacrum besides both hips, which lie on the axis of its tilt, was seen in half of
+        the frames."""
         carriers, markers = dict(zip(self.body.marker_names, self.body.marker_bodies, strict=True)), self.markers
-        unseen = markers.names_of(Origin.INFERRED)
+        left_out = {"RHip", "LHip", *markers.names_of(Origin.INFERRED)}
         return any(
-            carriers.get(name) == "pelvis" and not name.endswith("Hip") and name not in unseen and share >= SEEN_SHARE
+            carriers.get(name) in ("pelvis", "sacrum") and name not in left_out and share >= SEEN_SHARE
             for name, share in zip(markers.names, markers.present.mean(0), strict=True)
         )
 

@@ -126,7 +126,8 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
-    value, is_unused = f"{name} {tables.stated_mean(figure, still)}", not tables.is_result(figure, still)
+    is_unused = not tables.is_result(figure, still)
+    value = name if is_unused else f"{name} {tables.stated_mean(figure, still)}"
     narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
         narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"

@@ -88,24 +88,28 @@ def clinical_tables(
     tilt = ["tilt"] * any(figure.decided_by.endswith(TILT_UNSEEN) for figure in figures)
     columns = ("Pelvis and spine", MEAN_COLUMN if moving else "Value", "From … to", "Range", "Norm", "Source")
     pairs = (
-        _results_and_rest(columns, rows, notes, (unused, unmoved)),
-        _results_and_rest(LIMB_COLUMNS, limbs, ["limbs", *tilt, "sides"], (unused, unmoved)),
+        _results_and_rest(columns, rows, (notes, ["brackets"]), (unused, unmoved)),
+        _results_and_rest(LIMB_COLUMNS, limbs, (["limbs", "sides"], tilt), (unused, unmoved)),
     )
     return tuple(table for tables in zip(*pairs, strict=True) for table in tables if table.rows)
 
 
 def _results_and_rest(
-    columns: Sequence[str], rows: Mapping[tuple[str, ...], bool], notes: Sequence[str], unused: Sequence[Sequence[str]]
+    columns: Sequence[str],
+    rows: Mapping[tuple[str, ...], bool],
+    notes: tuple[Sequence[str], Sequence[str]],
+    unused: Sequence[Sequence[str]],
 ) -> tuple[PageTable, PageTable]:
     """The table of the results, and the folded one of other rows. rows: {row: whether it is a result}.
 
-    unused: columns that the first goes without, and the second too.
+    notes: of the first and of the second. unused: columns that the first goes without, and the second too.
     """
+    shown_notes, rest_notes = notes
     results = tuple(row for row, is_shown in rows.items() if is_shown)
     others = tuple(tuple(map(_bracketed, row)) for row in rows if row not in results)
     title = f"{columns[0]}, not to be used"
-    rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes("brackets"))
-    shown = PageTable(tuple(columns), results, notes=named_notes(*notes))
+    rest = PageTable((title, *columns[1:]), others, folded=f"{title}: {len(others)}", notes=named_notes(*rest_notes))
+    shown = PageTable(tuple(columns), results, notes=named_notes(*shown_notes))
     hidden = ("norm", "from … to", "left minus right", *unused[1])
     return _without_columns(shown, unused[0]), _without_columns(rest, hidden)
 
@@ -125,7 +129,7 @@ def _bracketed(text: str) -> str:
 
 def source_text(figure: ClinicalFigure) -> str:
     """What decided the figure; how precise it is, the ± says."""
-    return figure.decided_by.replace(IMPRECISE, str(Observability.MEASURED))
+    return str(Observability.MEASURED) if figure.decided_by == IMPRECISE else figure.decided_by
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -143,7 +147,7 @@ def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
     span = range_cell(figure)
     span = SPAN_OF_PELVIS if span == NOT_SHOWN and figure.name in TURNED_WITH_PELVIS else span
     is_cobb = figure.name == "coronal_cobb"
-    mean = "–" if is_cobb and figure.is_assumed else mean_cell(figure)
+    mean = "–" if figure.is_assumed else mean_cell(figure)  # other people's value is no finding
     ends = ends_text(figure) if is_range_shown(figure) or not moves(figure) else "–"
     ends = f"{ends}: {mean}" if not still and not moves(figure) else ends
     norm = "–"

@@ -240,7 +240,7 @@ def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
                 names[words["kinds"][kind]].append(skin_landmark(name))
         cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
         text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
-        is_on_axis = all(name.endswith(said["axis"]) for found in names.values() for name in found)
+        is_on_axis = all(name in said["axis"] for found in names.values() for name in found)
         sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
     return sources
 
@@ -254,7 +254,7 @@ def lacks_lumbar_marker(trial: SolvedTrial) -> bool:
 
 
 def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
-    """Angles of the sums of levels, thorax on pelvis first, then of the segments in the room.
+    """Angles of the sums of levels, the trunk's first, then of the segments in the room.
 
     Without lumbar flexion if that is a clinical parameter, and without rotation in the room of a single frame.
     """

@@ -6,7 +6,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from simspine.quality.findings import Finding, Severity, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
+from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers
 from simspine.workflow import results
 from simspine.workflow.config import json_digest
@@ -351,9 +352,15 @@ def plan_export(context: Context) -> list[StageTask]:
 
 def _export_trial(context: Context, trial: str) -> None:
     """Write a trial's files; `InputError` where points are not the forward kinematics of the angles."""
-    paths, subject = context.paths, context.subject
-    found = results.read_trial(paths, trial)
-    published = trial_data(found)
+    found = results.read_trial(context.paths, trial)
+    _write_exports(context, found)  # frees the poses of all bodies before the summary is made
+    write_text(context.paths.exported(trial, ".json"), json.dumps(summary_metrics(found), indent=1) + "\n")
+
+
+def _write_exports(context: Context, found: SolvedTrial) -> None:
+    """The files of `_export_trial` but the summary."""
+    paths, subject, trial = context.paths, context.subject, found.trial
+    published = trial_data(replace(found))  # the copy keeps what is computed from the trial
     markers, centres = published.markers, published.centres
     assert centres is not None  # the stage vertebrae finds them
     *trcs, mot, sto = export_files_of_trial(paths.results, subject, trial)
@@ -362,7 +369,6 @@ def _export_trial(context: Context, trial: str) -> None:
     write_mot(mot, found.motion, inferred=where_true(found.inferred))
     write_marker_errors(sto, found.motion.time, found.result.marker_error)
     write_dataset(paths.exported(trial), Dataset({subject: SubjectData((), {trial: published})}))
-    write_text(paths.exported(trial, ".json"), json.dumps(summary_metrics(found), indent=1) + "\n")
 
 
 def _body_and_cameras_task(context: Context) -> StageTask:

@@ -322,7 +322,7 @@ function curvesAsPicture(plot) {
 
 // Digits after the point, as in the page's tables.
 function intervalDigits(reach, unit) {
-  return unit === " mm" || reach >= 9.95 ? 0 : 1;
+  return unit === " mm" || reach >= 3.0 ? 0 : 1;
 }
 
 // Whether a value does not exceed its interval, both rounded as they are written.
