@@ -243,14 +243,13 @@ def typical_rows_of_people() -> dict[str, list[str]]:
 
 
 def stage_rows() -> dict[str, list[str]]:
-    """Time and memory of each stage, in short and in long trials."""
-    short, long = record("workflow"), record("workflow_50000")
-    rows = {}
-    for stage in (stage for stage in short["stages"]["5000"] if stage != "report"):
-        fixed, frame = (short["metrics"][f"{stage}_{name}"]["value"] for name in ("fixed", "ms_per_frame"))
-        long_frame = long["metrics"][f"{stage}_ms_per_frame"]["value"]
-        memory = [run["stages"][frames][stage]["MiB"] for run, frames in ((short, "5000"), (long, "50000"))]
-        rows[f"`{stage}`"] = [f"{fixed:.1f}", f"{frame:.2f}", str(memory[0]), f"{long_frame:.2f}", f"{memory[1]:,}"]
+    """Time and memory of each stage."""
+    measured = record("workflow")
+    lengths, rows = list(measured["stages"]), {}
+    for stage in (stage for stage in measured["stages"][lengths[0]] if stage != "report"):
+        fixed, frame = (measured["metrics"][f"{stage}_{name}"]["value"] for name in ("fixed", "ms_per_frame"))
+        memory = [measured["stages"][frames][stage]["MiB"] for frames in (lengths[0], lengths[-1])]
+        rows[f"`{stage}`"] = [f"{fixed:.1f}", f"{frame:.2f}", *(f"{each:,}" for each in memory)]
     return rows
 
 
