@@ -39,7 +39,7 @@ def said(found, name):
 def test_it_counts_what_there_is(found):
     measured = said(found, "What was recorded")
     seconds = found.spine.frames / found.spine.rate
-    frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), no frame rejected"
+    frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), all used"
     assert recorded_sentence(found).startswith(f"S01, trial bow: {len(found.cameras)} cameras, {frames}; date ")
     stature = measured.partition("The model is ")[2].partition(" m tall")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)

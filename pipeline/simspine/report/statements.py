@@ -70,10 +70,13 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 
 def recorded_sentence(trial: SolvedTrial) -> str:
-    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), no frame rejected; …'."""
+    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), all used; …'."""
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
-    frames = f"{frames if spine.frames > 1 else 'one frame'}, {rejected or 'no'} frame{'s' * (rejected > 1)} rejected"
+    used = (
+        f"{rejected} frame{'s' * (rejected > 1)} rejected" if rejected else "all used" if spine.frames > 1 else "used"
+    )
+    frames = f"{frames if spine.frames > 1 else 'one frame'}, {used}"
     frames += ", the calibration did not fit" * did_not_fit(trial.findings)
     source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
     return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
