@@ -147,7 +147,7 @@ def print_summary(config: Config) -> None:
 
 
 def curvature_lines(config: Config) -> Iterator[str]:
-    """For each trial a line on kyphosis and one on lordosis, degrees: mean, range, 95 % intervals."""
+    """For each trial a line on kyphosis and one on lordosis: mean, range, 95 % intervals, in whole degrees."""
     for subject in config.subjects:
         for trial in config.trials(subject):
             solved = read_trial(RunPaths(Path(config.results), subject), trial)
@@ -157,8 +157,8 @@ def curvature_lines(config: Config) -> Iterator[str]:
                 deviations = (getattr(spine, f"{name}{kind}")[kept] for kind in ("_sd", "_change_sd"))
                 sd, change_sd = (float(np.degrees(deviation.mean())) for deviation in deviations)
                 yield (
-                    f"{trial}: {text} {values.mean():.1f} ± {NORMAL_95 * stated_sd(name, sd):.1f}°, "
-                    f"from {values.min():.1f} to {values.max():.1f}°; "
+                    f"{trial}: {text} {values.mean():.0f} ± {NORMAL_95 * stated_sd(name, sd):.0f}°, "
+                    f"from {values.min():.0f} to {values.max():.0f}°; "
                     f"one frame minus the mean: ± {NORMAL_95 * change_sd:.1f}° (95 %)"
                 )
 
