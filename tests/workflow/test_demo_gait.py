@@ -47,10 +47,11 @@ def test_kyphosis_is_measured_and_printed(demo):
         recording = data["S01", "walking"]
         tka, sd, change_sd = (np.degrees(recording.array(name)) for name in ("tka", "tka_sd", "tka_change_sd"))
         table = data.to_dataframe()
-    assert mean == pytest.approx(tka.mean(), abs=0.051)
-    assert (low, high) == (pytest.approx(tka.min(), abs=0.051), pytest.approx(tka.max(), abs=0.051))
+    assert mean == pytest.approx(tka.mean(), abs=0.51)
+    assert (low, high) == (pytest.approx(tka.min(), abs=0.51), pytest.approx(tka.max(), abs=0.51))
     stated = (max(sd.mean(), ERROR_IN_PEOPLE_DEG["tka"]), change_sd.mean())
-    assert (half, change) == tuple(pytest.approx(1.96 * own, abs=0.051) for own in stated)
+    assert half == pytest.approx(1.96 * stated[0], abs=0.51)
+    assert change == pytest.approx(1.96 * stated[1], abs=0.051)
     assert (change_sd < 0.5 * sd).all()  # what is unknown of a person's shape is no unknown change
     walking = read_markers(data_folder("third_party") / "gait/walking.c3d")
     skin = tilt(walking, "C7", "T6") - tilt(walking, "T6", "T12")
@@ -69,7 +70,5 @@ def test_the_documents_show_what_the_command_prints(demo):
     shown = re.findall(r"^walking: .*\(95 %\)$", tutorial, re.MULTILINE)
     assert shown == [line for line in printed if line.startswith("walking: ")]
     half = float(re.search(r"lumbar lordosis [\d.]+ ± ([\d.]+)", shown[1])[1])
-    stated = re.search(
-        r"`simspine demo gait`: [^)]*\) reach ± ([\d.]+)°", (DOCS / "how-to/record-a-spine.md").read_text()
-    )
-    assert float(stated[1]) == pytest.approx(half / 1.96, abs=0.06)
+    stated = re.search(r"`simspine demo gait`\) gave ± ([\d.]+)°", (DOCS / "how-to/record-a-spine.md").read_text())
+    assert float(stated[1]) == pytest.approx(half / 1.96, abs=0.5 / 1.96 + 0.05)
