@@ -26,7 +26,7 @@ from simspine.evaluation.tables import aligned_markdown
 
 ROOT = Path(__file__).parents[2]
 CASES = ("inverse_kinematics", "fit_trials", "demo")
-FIRST, OTHER = "SkylakeX", "Sandybridge"  # sets of kernels: before and after the move
+FIRST, OTHER = "Haswell", "Sandybridge"  # sets of kernels that most processors run: before and after the move
 MOST_APART = 1e-6  # relative, of an array, between two sets of kernels
 # The same of what is computed of the inverse, in single precision (`estimation.banded.Factor`).
 MOST_APART_OF_DEVIATIONS = 1e-4
