@@ -10,6 +10,7 @@ import pytest
 from command_line import call
 from small_dataset import REJECTED, export_small, small_dataset
 
+import simspine as ss
 from simspine.core.errors import InputError
 from simspine.dataset.recordings import ManifestEntry, write_dataset_manifest
 from simspine.dataset.verify import verify_dataset
@@ -197,6 +198,42 @@ def test_no_other_file_is_opened_and_no_group_twice(copy):
     found = "\n".join(map(str, verify_dataset(copy / "tiny.h5")))
     for said in ("S2 is damaged", "S1/Other: it is", "Walking_1: markers is damaged", "S5/again", "Sitting: empty is"):
         assert said in found
+
+
+def test_an_array_that_is_another_one_is_neither_read_nor_whole(copy):
+    """lla is a link to tka, of the same trial or of another: 35° of lordosis for 57°."""
+    path = copy / "tiny.h5"
+    for trial in ("S1/Walking_1", "S1/Walking_2"):
+        with h5py.File(path, "r+") as file:
+            del file["S1/Walking_1/simspine/lla"]
+            file["S1/Walking_1/simspine/lla"] = file[f"{trial}/simspine/tka"]
+        assert any("S1/Walking_1: simspine/lla is damaged" in text for text in texts(path))
+        with ss.open_dataset(path) as data, pytest.raises(InputError, match="the same as another array"):
+            data["S1", "Walking_1"].read()
+
+
+def test_all_that_is_wrong_is_listed(copy):
+    """Of two subjects and three trials none hides the others, by itself or with a manifest."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        file["S1/Walking_1/simspine/kinematics_sd"][5] = -1.0
+        file["S1/Walking_2/simspine"].attrs["rate"] = 25.0
+        del file["S5/Sitting/simspine/status"]
+        file["S5/Sitting/simspine/status"] = np.full(40, b"good")
+    for options in ({}, {"kinematics": True}):
+        found = texts(path, **options)
+        for trial, said in (("Walking_1", "negative"), ("Walking_2", "do not fit the timestamps"), ("Sitting", "good")):
+            assert [text for text in found if trial in text and said in text], (trial, found)
+
+
+@pytest.mark.parametrize("entry", [{"size": "big"}, {"trials": [1]}, {"trials": {"S1/Walking_1": "x"}}, {"trials": 3}])
+def test_a_manifest_of_other_types_is_refused(copy, entry):
+    file = copy / "manifest.json"
+    content = json.loads(file.read_text())
+    content["files"]["tiny.h5"] |= entry
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="not the manifest of an export"):
+        verify_dataset(copy)
 
 
 def test_long_names_of_a_subject_and_a_trial_together_are_names_of_files(copy):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.marker_sets import read_skin_table
-from simspine.annotation.labels import IMAGES_DIGITS, Labels, pseudo_labels
+from simspine.annotation.labels import IMAGES_DIGITS, JOURNAL_SUFFIX, Labels, pseudo_labels, read_journal
 from simspine.core import skeletons
 from simspine.core.errors import InputError, require_distinct_files, require_known, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -167,9 +168,23 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    return RecordedViews(
+    recording = RecordedViews(
         name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
     )
+    if target.home is None and (older := _older_home(recording)):
+        note = f"{note} {older} holds decisions about the same images; --out {older} continues them.".strip()
+    return replace(recording, note=note)
+
+
+def _older_home(recording: RecordedViews) -> Path | None:
+    """The folder of decisions about the same images under another name, where there are none under this one."""
+    if any(recording.home.glob(f"*{JOURNAL_SUFFIX}")):
+        return None
+    for journal in sorted(recording.home.parents[2].glob(f"*/*/*/*{JOURNAL_SUFFIX}")):
+        with suppress(InputError):
+            if read_journal(journal, recording.name, recording.views, recording.images):
+                return journal.parent
+    return None
 
 
 def _videos_of(
