@@ -226,6 +226,51 @@ def test_all_that_is_wrong_is_listed(copy):
             assert [text for text in found if trial in text and said in text], (trial, found)
 
 
+def uneven(times):
+    times[3:-1] += 0.4
+
+
+def exchanged(times):
+    times[[4, 9]] = times[[9, 4]]
+
+
+def missing(times):
+    times[5] = np.nan
+
+
+@pytest.mark.parametrize("change", [uneven, exchanged, missing])
+def test_times_that_are_not_even_are_refused(copy, change):
+    """In arrays and windows they were read as they were."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        times = file["S1/Walking_1/timestamps"][()]
+        change(times)
+        file["S1/Walking_1/timestamps"][...] = times
+    with ss.open_dataset(path) as data:
+        for read in (data["S1", "Walking_1"].array, lambda *_: data["S1", "Walking_1"].read()):
+            with pytest.raises(InputError, match=r"Walking_1.*: timestamps do not increase evenly"):
+                read("time")
+    assert any("Walking_1" in text for text in texts(path))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x[:100], lambda x: np.nan_to_num(x).astype(int), lambda x: x.astype(complex)]
+)
+@pytest.mark.parametrize("name", ["markers", "kinematics", "timestamps"])
+def test_arrays_of_another_length_or_kind_are_refused(copy, name, change):
+    """Half of the markers gave half of the trial, whole numbers of metres a person of one size."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        values = change(file[f"S1/Walking_1/{name}"][()])
+        del file[f"S1/Walking_1/{name}"]
+        file[f"S1/Walking_1/{name}"] = values
+    with ss.open_dataset(path) as data:
+        with pytest.raises(InputError, match="expected floats, equally many"):
+            data["S1", "Walking_1"].read()
+        assert data["S1", "Walking_2"].read().markers.frames == 150
+    assert any("Walking_1" in text for text in texts(path))
+
+
 @pytest.mark.parametrize("entry", [{"size": "big"}, {"trials": [1]}, {"trials": {"S1/Walking_1": "x"}}, {"trials": 3}])
 def test_a_manifest_of_other_types_is_refused(copy, entry):
     file = copy / "manifest.json"

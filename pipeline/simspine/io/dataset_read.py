@@ -168,6 +168,8 @@ class DatasetFile:
         values = data[frames]
         if values.dtype.kind == "f" and (np.isinf(values).any() or (path.endswith("_sd") and (values < 0).any())):
             raise InputError(f"{path} holds infinite values, or negative standard deviations; was the file changed?")
+        if path == "timestamps":
+            _check_even(values)
         if path in _CURVATURE_PATHS:
             dataset_write.require_possible_curvature(f"{self._where}: {path}", values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
@@ -204,6 +206,21 @@ class DatasetFile:
         return group
 
 
+def _check_rows(group: h5py.Group) -> None:
+    """`InputError` where the main arrays of a trial hold no floats, or differ in length."""
+    arrays = {name: group[name] for name in ("markers", "kinematics", "timestamps")}
+    if len({len(data) for data in arrays.values()}) > 1 or any(data.dtype.kind != "f" for data in arrays.values()):
+        found = ", ".join(f"{name} {len(data)} of {data.dtype}" for name, data in arrays.items())
+        raise InputError(f"rows: {found}; expected floats, equally many. Was the file changed?")
+
+
+def _check_even(time: np.ndarray) -> None:
+    if len(time) > 1:
+        step = (time[-1] - time[0]) / (len(time) - 1)
+        if not (np.abs(time - time[0] - step * np.arange(len(time))) < _MAX_CLOCK_ERROR_FRAMES * step).all():
+            raise InputError("timestamps do not increase evenly; was the file changed?")
+
+
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
     added = group.get(OWN_GROUP, {})
 
@@ -213,7 +230,9 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def origins(name: str) -> tuple[Origin, ...] | None:
         return tuple(map(Origin, _text_array(added[name]))) if name in added else None
 
+    _check_rows(group)
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
+    _check_even(group["timestamps"][frames])
     markers = Markers(
         names=dataset.marker_names, rate=rate, xyz=group["markers"][frames], frame="y_up",
         weight=part("marker_weight"), covariance=part("marker_covariance"), origin=origins("marker_origin"),
