@@ -256,7 +256,7 @@ def test_times_that_are_not_even_are_refused(copy, change):
 @pytest.mark.parametrize(
     "change", [lambda x: x[:100], lambda x: np.nan_to_num(x).astype(int), lambda x: x.astype(complex)]
 )
-@pytest.mark.parametrize("name", ["markers", "kinematics", "timestamps"])
+@pytest.mark.parametrize("name", ["markers", "kinematics", "timestamps", "simspine/lla"])
 def test_arrays_of_another_length_or_kind_are_refused(copy, name, change):
     """Half of the markers gave half of the trial, whole numbers of metres a person of one size."""
     path = copy / "tiny.h5"

@@ -21,11 +21,6 @@ from simspine.io.atomic import write_text
 from simspine.io.text_tables import read_bytes
 from simspine.vision.triangulation import triangulate_with_report
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 
 class Visibility(IntEnum):
     """Whether a point is visible, by COCO's numbers."""
@@ -207,9 +202,10 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
     text = "".join(f"{entry}\n" for entry in written)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
-        with suppress(OSError):  # a file system without locks
-            if fcntl is not None:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)  # another process must not write at the same place
+        with suppress(ImportError, OSError):  # Windows, a file system without locks
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # another process must not write at the same place
         if expected is not None and JournalState.of(os.fstat(descriptor)) != expected:
             text = "another program replaced or changed it; put the former file back, or start annotate anew"
             raise OSError(errno.EIO, text, str(path))

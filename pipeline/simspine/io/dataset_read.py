@@ -207,11 +207,12 @@ class DatasetFile:
 
 
 def _check_rows(group: h5py.Group) -> None:
-    """`InputError` where the main arrays of a trial hold no floats, or differ in length."""
-    arrays = {name: group[name] for name in ("markers", "kinematics", "timestamps")}
-    if len({len(data) for data in arrays.values()}) > 1 or any(data.dtype.kind != "f" for data in arrays.values()):
-        found = ", ".join(f"{name} {len(data)} of {data.dtype}" for name, data in arrays.items())
-        raise InputError(f"rows: {found}; expected floats, equally many. Was the file changed?")
+    """`InputError` where arrays of a trial hold no floats, or differ in length."""
+    frames, own = len(group["markers"]), (f"{OWN_GROUP}/{name}" for name, (_, unit) in FRAME_ARRAYS.items() if unit)
+    for name in ("markers", "kinematics", "timestamps", *own):
+        if name in group and (len(group[name]), group[name].dtype.kind) != (frames, "f"):
+            found = f"{name} has {len(group[name])} rows of {group[name].dtype}, markers have {frames}"
+            raise InputError(f"{found}; expected floats, equally many. Was the file changed?")
 
 
 def _check_even(time: np.ndarray) -> None:
