@@ -226,6 +226,28 @@ def test_all_that_is_wrong_is_listed(copy):
             assert [text for text in found if trial in text and said in text], (trial, found)
 
 
+def test_angles_in_degrees_that_the_file_calls_radians_are_refused(copy):
+    """A knee of 60 rad; the pelvis of somebody who turns round again and again is another matter."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        axes, values = file["metadata/kinematic_axes"][()].tolist(), file["S1/Walking_1/kinematics"][()]
+        values[20, axes.index(b"pelvis_tilt")] = np.degrees(30.0)
+        file["S1/Walking_1/kinematics"][...] = values
+    with ss.open_dataset(path) as data:
+        assert data["S1", "Walking_1"].read().motion.frames == 300
+    with h5py.File(path, "r+") as file:
+        values[20, axes.index(b"L5_S1_Flex_Ext")] = np.degrees(30.0)
+        file["S1/Walking_1/kinematics"][...] = values
+    with ss.open_dataset(path) as data, pytest.raises(InputError, match="L5_S1_Flex_Ext reaches 30 rad, nobody bends"):
+        data["S1", "Walking_1"].read()
+
+
+def test_cameras_that_cannot_be_read_are_a_fault(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        file["S5/calibration/K"][...] = np.nan
+    assert [text for text in texts(copy / "tiny.h5") if text.startswith("fault: tiny.h5, S5: ")]
+
+
 def uneven(times):
     times[3:-1] += 0.4
 

@@ -176,7 +176,7 @@ def _content_faults(path: Path, name: str, kinematics: bool) -> Iterator[Fault]:
 
 def _faults_of_person(data: DatasetFile, subject: str, name: str, kinematics: bool) -> Iterator[Fault]:
     try:
-        model, trials = data.model(subject), data.trials(subject)
+        model, trials, _ = data.model(subject), data.trials(subject), data.cameras(subject)
         body = Body.from_text(model, f"{name}: model of {subject}") if kinematics and model else None
     except InputError as error:
         yield Fault(name, str(error), subject)

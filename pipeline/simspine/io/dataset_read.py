@@ -28,6 +28,7 @@ from simspine.io.hdf5 import checked_attribute, checked_member, checked_values, 
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
+_TURNING = ("pelvis", "arm")  # starts of coordinates that may turn round several times
 _CURVATURE_PATHS = tuple(f"{OWN_GROUP}/{name}" for name in CURVATURES)
 _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
@@ -171,7 +172,7 @@ class DatasetFile:
         if path == "timestamps":
             _check_even(values)
         if path in _CURVATURE_PATHS:
-            dataset_write.require_possible_curvature(f"{self._where}: {path}", values)
+            dataset_write.require_possible_angle(f"{self._where}: {path}", values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
             values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":
@@ -247,6 +248,9 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
+    for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
+        if rotational and not name.startswith(_TURNING):
+            dataset_write.require_possible_angle(name, values)
     poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
