@@ -242,6 +242,14 @@ def test_angles_in_degrees_that_the_file_calls_radians_are_refused(copy):
         data["S1", "Walking_1"].read()
 
 
+def test_an_array_in_the_place_of_a_subject_is_refused(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        file["S9"] = np.ones(3)
+    with ss.open_dataset(copy / "tiny.h5") as data, pytest.raises(InputError, match="S9 is an array, expected a group"):
+        data.to_dataframe()
+    assert any("S9" in text for text in texts(copy / "tiny.h5"))
+
+
 def test_cameras_that_cannot_be_read_are_a_fault(copy):
     with h5py.File(copy / "tiny.h5", "r+") as file:
         file["S5/calibration/K"][...] = np.nan

@@ -168,23 +168,23 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    recording = RecordedViews(
+    found = RecordedViews(
         name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
     )
-    if target.home is None and (older := _older_home(recording)):
-        note = f"{note} {older} holds decisions about the same images; --out {older} continues them.".strip()
-    return replace(recording, note=note)
+    return _naming_older_decisions(found) if target.home is None else found
 
 
-def _older_home(recording: RecordedViews) -> Path | None:
-    """The folder of decisions about the same images under another name, where there are none under this one."""
-    if any(recording.home.glob(f"*{JOURNAL_SUFFIX}")):
-        return None
-    for journal in sorted(recording.home.parents[2].glob(f"*/*/*/*{JOURNAL_SUFFIX}")):
+def _naming_older_decisions(found: RecordedViews) -> RecordedViews:
+    """The recording with a note on decisions under another name of the results, where there are none under this one."""
+    if any(found.home.glob(f"*{JOURNAL_SUFFIX}")):
+        return found
+    for journal in sorted(found.home.parents[2].glob(f"*/*/*/*{JOURNAL_SUFFIX}")):
         with suppress(InputError):
-            if read_journal(journal, recording.name, recording.views, recording.images):
-                return journal.parent
-    return None
+            if read_journal(journal, found.name, found.views, found.images):
+                place = journal.parent
+                text = f"{place} holds decisions about the same images; --out {place} continues them."
+                return replace(found, note=f"{found.note} {text}".strip())
+    return found
 
 
 def _videos_of(

@@ -86,7 +86,8 @@ def _trial_names(file: h5py.File) -> Iterator[str]:
     """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
     for subject in (name for name in file if name != "metadata"):
         with suppress(*_READ_ERRORS):
-            yield from (f"{subject}/{trial}" for trial in checked_member(file, subject) if trial != "calibration")
+            if isinstance(group := checked_member(file, subject), h5py.Group):
+                yield from (f"{subject}/{trial}" for trial in group if trial != "calibration")
 
 
 def unreadable_arrays(file: h5py.File) -> Iterator[str]:

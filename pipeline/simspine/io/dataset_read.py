@@ -190,6 +190,8 @@ class DatasetFile:
     def _subject(self, subject: str) -> h5py.Group:
         require_known("subject", (subject,), self.subjects, self._where)
         group = checked_member(self._file, subject)
+        if not isinstance(group, h5py.Group):
+            raise InputError(f"{self._where}: {subject} is an array, expected a group of trials.")
         if "calibration" in group:
             self._checked(f"{subject}/calibration")
         return group
