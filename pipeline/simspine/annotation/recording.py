@@ -168,15 +168,17 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    found = RecordedViews(
-        name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
+    return _naming_older_decisions(
+        RecordedViews(
+            name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
+        ),
+        target,
     )
-    return _naming_older_decisions(found) if target.home is None else found
 
 
-def _naming_older_decisions(found: RecordedViews) -> RecordedViews:
+def _naming_older_decisions(found: RecordedViews, target: Target) -> RecordedViews:
     """The recording with a note on decisions under another name of the results, where there are none under this one."""
-    if any(found.home.glob(f"*{JOURNAL_SUFFIX}")):
+    if target.home is not None or any(found.home.glob(f"*{JOURNAL_SUFFIX}")):
         return found
     for journal in sorted(found.home.parents[2].glob(f"*/*/*/*{JOURNAL_SUFFIX}")):
         with suppress(InputError):
