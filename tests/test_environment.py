@@ -2,7 +2,11 @@
 
 import importlib.util
 import json
+import os
 import re
+import shutil
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -11,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from simspine.io.atomic import _process_lives
 from simspine.workflow.config import json_schema, read_config
 
 ROOT = Path(__file__).parents[1]
@@ -137,3 +142,16 @@ def test_no_oracle_is_skipped_for_want_of_a_package():
     skip = "importor" + "skip"
     files = [path for path in (ROOT / "tests").rglob("*.py") if skip in path.read_text(encoding="utf-8")]
     assert {path.parent.name for path in files} == {"other_programs"}
+
+
+@pytest.mark.skipif(shutil.which("bash") is None or not hasattr(os, "killpg"), reason="a script of Unix")
+def test_the_wheels_trial_ends_with_the_checks_beside_it(tmp_path):
+    """With its own processes, such as pip's: `.ci/run` left them running where another check failed."""
+    script = (ROOT / ".ci/run").read_text()
+    begun = script[script.index("wheel=$(mktemp)") : script.index("# Networks:")]
+    command = begun.replace(".venv/bin/python tests/try_wheel.py --short", "bash -c 'sleep 60 & echo $!; wait'")
+    assert command != begun
+    (tmp_path / "run").write_text(f'set -euo pipefail\n{command}\nsleep 1\ncp "$wheel" {tmp_path}/process\nfalse\n')
+    assert subprocess.run(["bash", tmp_path / "run"], timeout=30).returncode == 1
+    time.sleep(0.2)
+    assert not _process_lives(int((tmp_path / "process").read_text()))

@@ -139,14 +139,16 @@ def test_segments_that_cannot_be_measured_are_marked(release, known):
     assert with_height.height == 1.85
 
 
-@pytest.mark.parametrize("share", [0.8, 1.25])
+@pytest.mark.parametrize("share", [0.8, 0.93, 1.25])
 def test_a_height_that_the_points_contradict_is_named(release, known, share):
-    """A board whose squares are 25 % larger than was said makes the whole person so much larger."""
+    """A board whose squares are 25 % larger than was said makes the whole person so much larger. A calibration 10 % too
+    large makes the one of 40 synthetic people who measures least, 7.6 % short while walking, still 2 % too tall."""
     markers = standing(known)
     stature = measure_factors(release, markers).stature
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        measure_factors(release, markers, height=1.05 * stature)
+        for quiet in (0.96, 1.05):
+            measure_factors(release, markers, height=quiet * stature)
     with pytest.warns(UserWarning, match=r"make the person 1\.\d\d m tall; the height given is .*squares"):
         measure_factors(release, markers, height=share * stature)
 

@@ -95,6 +95,14 @@ def test_nothing_confirmed_is_lost_by_a_kill(path):
     assert [edit.frame for edit in read_journal(path)][: len(confirmed)] == confirmed
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs locks of files")
+def test_two_processes_that_write_at_once_lose_nothing(path):
+    command = [sys.executable, "-c", WRITER.replace("100_000", "400"), path]
+    both = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert sorted(edit.frame for edit in read_journal(path)) == sorted([*range(400)] * 2)
+
+
 def test_another_recordings_journal_is_refused(path):
     before = path.read_bytes()
     with pytest.raises(InputError, match=r"\['left', 'right'\]; this recording is 'walk' with front"):
@@ -147,6 +155,8 @@ def test_what_is_no_journal_is_refused(path, content):
         {"y": float("nan")},
         {"see": 3},
         {"how": -1},
+        {"see": True},
+        {"how": 2.0},
         {"f": 1.5},
         {"p": 3},
         {"v": None},

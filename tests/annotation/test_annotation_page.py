@@ -453,6 +453,51 @@ def test_what_a_closed_page_could_not_send_comes_with_the_next_one(browser, serv
         assert [edit.point for edit in page.saved()] == ["LWrist"]
 
 
+def test_of_two_tabs_the_later_one_decides(browser, served):
+    """The first would have written the places it had read over what the second corrected, by accepting the frame."""
+    with Page(browser, served) as page:
+        frame, first = page.do("return a.frame"), page.page
+        before = page.point(1, "LWrist")["x"]
+        lose_an_edit(page)
+        unsent = page.point(1, "LWrist")["x"]
+        page.page = page.context.new_page()
+        page.open()
+        page.do("return a.goTo(argument)", frame)
+        assert [edit.x for edit in page.saved()] == pytest.approx([unsent], abs=1e-3)
+        assert unsent != before
+        page.drag(2, "RKnee", 20, 10)
+        page.saved()
+        second, page.page = page.page, first
+        page.page.unroute("**/api/edits")
+        page.page.wait_for_selector("body[data-saved=elsewhere]")
+        assert "another tab" in page.page.locator("[data-part=saved]").inner_text()
+        page.page.keyboard.press("Enter")
+        page.page.keyboard.press("Control+z")
+        page.drag(1, "LKnee", 5, 5)
+        page.page.wait_for_timeout(100)
+        assert {edit.point for edit in read_journal(served.session._path)} == {"LWrist", "RKnee"}
+        page.page.reload()
+        page.page.wait_for_selector("body[data-ready=yes]")
+        page.do("return a.goTo(argument)", frame)
+        second.wait_for_selector("body[data-saved=elsewhere]")
+        page.drag(1, "LKnee", 5, 5)
+        assert [edit.point for edit in page.saved()][-1] == "LKnee"
+
+
+def test_unsent_decisions_about_points_that_are_not_shown_stay(browser, recording):
+    """The server was started again without the marker's name (`--skin`); they were dropped without a word."""
+    served = Served(recording)
+    with Page(browser, served) as page:
+        edit = {"f": 0, "v": 0, "p": "T7_skin", "x": 5, "y": 6, "see": 2, "how": 2}
+        store = "localStorage.setItem(a.labels.key, JSON.stringify(argument))"
+        page.do(store, [edit, edit | {"p": "Nose"}])
+        page.open()
+        assert "1 unsent change is of points" in page.page.locator("[data-part=said]").inner_text()
+        assert [edit.point for edit in page.saved()] == ["Nose"]
+        assert json.loads(page.do("return localStorage.getItem(a.labels.key)")) == [edit]
+    served.stop()
+
+
 def test_what_could_not_be_sent_survives_a_restart_of_the_server(browser, recording, monkeypatch):
     """Also where the points are others then: decisions are kept by the names of points. Connections do not outlive an
     answer here; in use they end with the process."""

@@ -11,6 +11,7 @@ import yaml
 from drawn_recording import FRAMES, cameras, true_points
 from small_videos import greys, write_frames, write_video
 
+from simspine.annotation.labels import Edit, PointStatus, Visibility, append_edits, journal_file, start_journal
 from simspine.annotation.recording import INFERRED_POINT_CONFIDENCE, Images, Target, open_target, with_spine
 from simspine.annotation.server import Session, labels_of
 from simspine.core.errors import InputError
@@ -103,6 +104,27 @@ def test_results_give_points_cameras_as_used_and_delays(results, monkeypatch):
     images = Images(found)
     shown = [cv2.imdecode(np.frombuffer(images.jpeg(4, v), np.uint8), 0).mean() for v in range(3)]
     np.testing.assert_allclose(shown, [100, 140, 100], atol=6)
+
+
+def test_decisions_under_the_former_name_of_the_results_are_named(results, monkeypatch):
+    """A note says where they are; none where the new name has its own, or the images are others."""
+    monkeypatch.chdir(results.parent)
+    target = Target("r", config=results.parent / "config.yaml")
+    recording = open_target(target)
+    edit = Edit(0, 0, "Hip", 1.0, 2.0, Visibility.SEEN, PointStatus.CORRECTED)
+    for person, images in (("S01", recording.images), ("S00", ["0" * 32] * 3)):
+        journal = journal_file(results.parent / "annotations/r" / person / "walk", "anna")
+        start_journal(journal, recording.name, recording.views, recording.start.names, images=images)
+        append_edits(journal, [edit])
+    assert "decisions" not in open_target(target).note
+    results.rename(results.parent / "renamed")
+    found = open_target(replace(target, path="renamed"))
+    assert found.note.endswith("annotations/r/S01/walk holds decisions about the same images; "
+                               "--out annotations/r/S01/walk continues them.")  # fmt: skip
+    continued = open_target(replace(target, path="renamed", home=found.home.parents[2] / "r/S01/walk"))
+    assert labels_of(continued, "anna").status[0, 0, continued.start.names.index("Hip")] == PointStatus.CORRECTED
+    start_journal(journal_file(found.home, "anna"), found.name, found.views, found.start.names, images=found.images)
+    assert "decisions" not in open_target(replace(target, path="renamed")).note
 
 
 def test_videos_in_another_order_than_in_the_run_stay_with_their_cameras(results):

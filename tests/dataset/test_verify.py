@@ -10,6 +10,7 @@ import pytest
 from command_line import call
 from small_dataset import REJECTED, export_small, small_dataset
 
+import simspine as ss
 from simspine.core.errors import InputError
 from simspine.dataset.recordings import ManifestEntry, write_dataset_manifest
 from simspine.dataset.verify import verify_dataset
@@ -197,6 +198,117 @@ def test_no_other_file_is_opened_and_no_group_twice(copy):
     found = "\n".join(map(str, verify_dataset(copy / "tiny.h5")))
     for said in ("S2 is damaged", "S1/Other: it is", "Walking_1: markers is damaged", "S5/again", "Sitting: empty is"):
         assert said in found
+
+
+def test_an_array_that_is_another_one_is_neither_read_nor_whole(copy):
+    """lla is a link to tka, of the same trial or of another: 35° of lordosis for 57°."""
+    path = copy / "tiny.h5"
+    for trial in ("S1/Walking_1", "S1/Walking_2"):
+        with h5py.File(path, "r+") as file:
+            del file["S1/Walking_1/simspine/lla"]
+            file["S1/Walking_1/simspine/lla"] = file[f"{trial}/simspine/tka"]
+        assert any("S1/Walking_1: simspine/lla is damaged" in text for text in texts(path))
+        with ss.open_dataset(path) as data, pytest.raises(InputError, match="the same as another array"):
+            data["S1", "Walking_1"].read()
+
+
+def test_all_that_is_wrong_is_listed(copy):
+    """Of two subjects and three trials none hides the others, by itself or with a manifest."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        file["S1/Walking_1/simspine/kinematics_sd"][5] = -1.0
+        file["S1/Walking_2/simspine"].attrs["rate"] = 25.0
+        del file["S5/Sitting/simspine/status"]
+        file["S5/Sitting/simspine/status"] = np.full(40, b"good")
+    for options in ({}, {"kinematics": True}):
+        found = texts(path, **options)
+        for trial, said in (("Walking_1", "negative"), ("Walking_2", "do not fit the timestamps"), ("Sitting", "good")):
+            assert [text for text in found if trial in text and said in text], (trial, found)
+
+
+def test_angles_in_degrees_that_the_file_calls_radians_are_refused(copy):
+    """A knee of 60 rad; the pelvis of somebody who turns round again and again is another matter."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        axes, values = file["metadata/kinematic_axes"][()].tolist(), file["S1/Walking_1/kinematics"][()]
+        values[20, axes.index(b"pelvis_tilt")] = np.degrees(30.0)
+        file["S1/Walking_1/kinematics"][...] = values
+    with ss.open_dataset(path) as data:
+        assert data["S1", "Walking_1"].read().motion.frames == 300
+    with h5py.File(path, "r+") as file:
+        values[20, axes.index(b"L5_S1_Flex_Ext")] = np.degrees(30.0)
+        file["S1/Walking_1/kinematics"][...] = values
+    with ss.open_dataset(path) as data, pytest.raises(InputError, match="L5_S1_Flex_Ext reaches 30 rad, nobody bends"):
+        data["S1", "Walking_1"].read()
+
+
+def test_an_array_in_the_place_of_a_subject_is_refused(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        file["S9"] = np.ones(3)
+    with ss.open_dataset(copy / "tiny.h5") as data, pytest.raises(InputError, match="S9 is an array, expected a group"):
+        data.to_dataframe()
+    assert any("S9" in text for text in texts(copy / "tiny.h5"))
+
+
+def test_cameras_that_cannot_be_read_are_a_fault(copy):
+    with h5py.File(copy / "tiny.h5", "r+") as file:
+        file["S5/calibration/K"][...] = np.nan
+    assert [text for text in texts(copy / "tiny.h5") if text.startswith("fault: tiny.h5, S5: ")]
+
+
+def uneven(times):
+    times[3:-1] += 0.4
+
+
+def exchanged(times):
+    times[[4, 9]] = times[[9, 4]]
+
+
+def missing(times):
+    times[5] = np.nan
+
+
+@pytest.mark.parametrize("change", [uneven, exchanged, missing])
+def test_times_that_are_not_even_are_refused(copy, change):
+    """In arrays and windows they were read as they were."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        times = file["S1/Walking_1/timestamps"][()]
+        change(times)
+        file["S1/Walking_1/timestamps"][...] = times
+    with ss.open_dataset(path) as data:
+        for read in (data["S1", "Walking_1"].array, lambda *_: data["S1", "Walking_1"].read()):
+            with pytest.raises(InputError, match=r"Walking_1.*: timestamps do not increase evenly"):
+                read("time")
+    assert any("Walking_1" in text for text in texts(path))
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x[:100], lambda x: np.nan_to_num(x).astype(int), lambda x: x.astype(complex)]
+)
+@pytest.mark.parametrize("name", ["markers", "kinematics", "timestamps", "simspine/lla"])
+def test_arrays_of_another_length_or_kind_are_refused(copy, name, change):
+    """Half of the markers gave half of the trial, whole numbers of metres a person of one size."""
+    path = copy / "tiny.h5"
+    with h5py.File(path, "r+") as file:
+        values = change(file[f"S1/Walking_1/{name}"][()])
+        del file[f"S1/Walking_1/{name}"]
+        file[f"S1/Walking_1/{name}"] = values
+    with ss.open_dataset(path) as data:
+        with pytest.raises(InputError, match="expected floats, equally many"):
+            data["S1", "Walking_1"].read()
+        assert data["S1", "Walking_2"].read().markers.frames == 150
+    assert any("Walking_1" in text for text in texts(path))
+
+
+@pytest.mark.parametrize("entry", [{"size": "big"}, {"trials": [1]}, {"trials": {"S1/Walking_1": "x"}}, {"trials": 3}])
+def test_a_manifest_of_other_types_is_refused(copy, entry):
+    file = copy / "manifest.json"
+    content = json.loads(file.read_text())
+    content["files"]["tiny.h5"] |= entry
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="not the manifest of an export"):
+        verify_dataset(copy)
 
 
 def test_long_names_of_a_subject_and_a_trial_together_are_names_of_files(copy):

@@ -367,7 +367,9 @@ def test_trials_must_agree(tmp_path, tmp_path_factory):
     ("change", "message"),
     [
         ({"lla": np.zeros(6)}, r"TrialData.lla has shape \(6,\), expected \(7\)"),
-        ({"tka": np.full(7, 42.8)}, "TrialData.tka reaches 42.8 rad, no spine bends so far. Are these degrees"),
+        ({"levels": ("T12-L1", "T12-L1")}, "TrialData.levels has a name twice: T12-L1, T12-L1"),
+        ({"clinical_units": ("deg",)}, "TrialData.clinical_units are deg; expected rad or m for each"),
+        ({"tka": np.full(7, 42.8)}, "TrialData.tka reaches 42.8 rad, nobody bends so far. Are these degrees"),
         ({"status": ("kept",) * 6}, "TrialData.status has 6 entries"),
         ({"status": ("keptt",) * 7}, "Did you mean 'kept'"),
         ({"markers": Markers(NAMES, 50, np.zeros((7, 3, 3)))}, "expected 'y_up'"),

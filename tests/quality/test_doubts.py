@@ -55,8 +55,11 @@ def test_the_trunk_rests_on_the_points_that_its_source_names():
     assert [one.doubts for one in found.values()] == [("LHip",), ()]
     bone = doubted([Finding("bone_length", "warning", "a", "b", where="left thigh")], **{"pelvis obliquity": hips})
     assert not bone["pelvis obliquity"].doubts, "its advice is about the limb"
-    order = doubted([Finding("skin_marker_order", "warning", "a", "b", where="C7, T7, T10")], lla={}, knee_flexion_l={})
-    assert [one.is_unreadable for one in order.values()] == [True, False]
+    for code in ("skin_marker_order", "trunk_front_back"):
+        wrong = Finding(code, "warning", "a", "b", where="C7, T7, T10")
+        found = doubted([wrong], lla={}, tka={"decided_by": "assumed"}, knee_flexion_l={})
+        assert [one.is_unreadable for one in found.values()] == [True, True, False]
+        assert [one.decided_by for one in found.values()] == ["contradicted by markers", "assumed", "measured"]
 
 
 def test_what_a_finding_says_to_ignore_is_no_result():

@@ -88,6 +88,21 @@ def test_a_person_of_an_unlikely_height_is_said(size, height):
     assert "stature" in {finding.code for finding in found}
 
 
+def test_a_chest_that_lies_behind_the_back_leaves_no_angle_of_the_trunk_measured():
+    """Mirrored by the export, the clavicle and the sternum make a kyphosis that is 15 to 20° too large."""
+    clean = standing()
+    xyz = np.array(clean.xyz)
+    for front, back in (("CLAV", "C7"), ("STRN", "T10")):
+        xyz[:, clean.index(front), 0] = xyz[:, clean.index(back), 0] - 0.1  # x is forward
+    solved = ss.fit_trials({"clean": clean})["clean"], ss.fit_trials({"t": clean.with_(xyz=xyz)})["t"]
+    assert [[f.where for f in one.findings if f.code == "trunk_front_back"] for one in solved] == [
+        [],
+        ["CLAV, STRN, T2, T10"],  # each with the one of its height
+    ]
+    assert not any(str(one.decided_by).startswith(("measured", "partly")) for one in solved[1].curvature_figures)
+    assert "contradicted by markers" in solved[1].to_dataframe()["tka_decided_by"].tolist()
+
+
 def test_a_file_whose_vertical_is_another_axis_is_said():
     """opencap-core#144, #179: sideways. Plug-in Gait has no shoulder centres: the spine tells."""
     assert not codes(standing()) & {"lying", "stature"}

@@ -5,6 +5,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from io import FileIO
@@ -201,6 +202,10 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
     text = "".join(f"{entry}\n" for entry in written)
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))  # no link that took the journal's place
     with open(descriptor, "r+b", buffering=0) as file:
+        with suppress(ImportError, OSError):  # Windows, a file system without locks
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # another process must not write at the same place
         if expected is not None and JournalState.of(os.fstat(descriptor)) != expected:
             text = "another program replaced or changed it; put the former file back, or start annotate anew"
             raise OSError(errno.EIO, text, str(path))
@@ -260,15 +265,16 @@ def edit_from(entry) -> Edit:
     """A decision from JSON: f, v, p, x, y, see, how, and t if timed. `InputError` for anything else."""
     try:
         frame, view, point, x, y = (entry[key] for key in "fvpxy")
-        visibility, status = Visibility(entry["see"]), PointStatus(entry["how"])
-        time = entry.get("t")
+        see, how, time = entry["see"], entry["how"], entry.get("t")
+        visibility, status = Visibility(see), PointStatus(how)
     except (TypeError, LookupError, ValueError) as error:
         raise InputError(f"not a decision about a point: {reason_of(error)}") from None
-    if type(frame) is not int or type(view) is not int or not isinstance(point, str):
-        raise InputError(f"frame {frame!r}, view {view!r}, point {point!r}: expected two whole numbers and a name")
+    if not all(type(number) is int for number in (frame, view, see, how)) or not isinstance(point, str):
+        named = f"frame {frame!r:.40}, view {view!r:.40}, point {point!r:.40}, see {see!r}, how {how!r}"
+        raise InputError(f"{named}: expected whole numbers and a name")
     numbers = all(type(v) in (int, float) and abs(v) < MAX_POINT_DISTANCE_PX for v in (x, y))  # not so: NaN
     if not numbers and not (x is None and y is None):
-        raise InputError(f"x {x!r}, y {y!r}: expected two numbers of px, or null for both")
+        raise InputError(f"x {x!r:.40}, y {y!r:.40}: expected two numbers of px, or null for both")
     if not numbers and visibility:
         raise InputError("a point that is not absent needs a place")
     if time is not None and not (type(time) in (int, float) and 0 <= time < MAX_TIME_S):

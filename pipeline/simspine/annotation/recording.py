@@ -4,6 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from simspine.anatomy.marker_sets import read_skin_table
-from simspine.annotation.labels import IMAGES_DIGITS, Labels, pseudo_labels
+from simspine.annotation.labels import IMAGES_DIGITS, JOURNAL_SUFFIX, Labels, pseudo_labels, read_journal
 from simspine.core import skeletons
 from simspine.core.errors import InputError, require_distinct_files, require_known, safe_file_name
 from simspine.core.geometry import markers_in_frame, project_points
@@ -167,9 +168,25 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     views = tuple(camera.name for camera in cameras)
     start = pseudo_labels(keypoints, detected.inferred | ~detected.labelled)
     home = target.home or Path("annotations") / folder.resolve().name / person / name
-    return RecordedViews(
-        name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
+    return _naming_older_decisions(
+        RecordedViews(
+            name, views, sources, rows, cameras=tuple(cameras), start=start, rate=keypoints.rate, home=home, note=note
+        ),
+        target,
     )
+
+
+def _naming_older_decisions(found: RecordedViews, target: Target) -> RecordedViews:
+    """The recording with a note on decisions under another name of the results, where there are none under this one."""
+    if target.home is not None or any(found.home.glob(f"*{JOURNAL_SUFFIX}")):
+        return found
+    for journal in sorted(found.home.parents[2].glob(f"*/*/*/*{JOURNAL_SUFFIX}")):
+        with suppress(InputError):
+            if read_journal(journal, found.name, found.views, found.images):
+                place = journal.parent
+                text = f"{place} holds decisions about the same images; --out {place} continues them."
+                return replace(found, note=f"{found.note} {text}".strip())
+    return found
 
 
 def _videos_of(

@@ -84,7 +84,7 @@ def read_dataset_manifest(path: Path) -> dict[str, Any]:
         content = json.loads(read_bytes(file))
         schema = content["manifest"]
         for entry in content["files"].values():
-            _ = entry["sha256"], entry["size"], entry["kind"], entry["trials"]
+            _ = entry["sha256"], int(entry["size"]), entry["kind"], sum(dict(entry["trials"]).values())
         for name in content["files"]:
             _ = [require_file_name(part, MOST_NAME_BYTES) for part in name.split("/")]
     check_version(schema, MANIFEST_SCHEMA, file)

@@ -42,7 +42,7 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     """
     path = Path(path)
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
-        return verify_hdf5(path, path.name, None) or list(_kinematics_faults(path, path.name) if kinematics else ())
+        return verify_hdf5(path, path.name, None) or list(_content_faults(path, path.name, kinematics))
     if not path.is_dir() and (path.suffix != ".json" or not path.exists()):
         found = "is another file" if path.exists() else "does not exist"
         raise InputError(f"{path} {found}; expected a folder of results, its manifest.json, or a data set's .h5.")
@@ -50,7 +50,10 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     folder = path if path.is_dir() else path.parent
     faults: list[Fault] = []
     for name, entry in manifest["files"].items():
-        faults += _file_faults(folder / name, name, entry, kinematics)
+        try:
+            faults += _file_faults(folder / name, name, entry, kinematics)
+        except OSError as error:
+            faults.append(Fault(name, f"cannot be read ({reason_of(error)})"))
     return faults
 
 
@@ -83,7 +86,8 @@ def _trial_names(file: h5py.File) -> Iterator[str]:
     """Names of the trials, '<subject>/<trial>', of every subject that can be opened."""
     for subject in (name for name in file if name != "metadata"):
         with suppress(*_READ_ERRORS):
-            yield from (f"{subject}/{trial}" for trial in checked_member(file, subject) if trial != "calibration")
+            if isinstance(group := checked_member(file, subject), h5py.Group):
+                yield from (f"{subject}/{trial}" for trial in group if trial != "calibration")
 
 
 def unreadable_arrays(file: h5py.File) -> Iterator[str]:
@@ -157,25 +161,34 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
         faults.append(Fault(name, "differs from its checksum in the manifest", trial))
     if entry["kind"] == "hdf5":
         inside = verify_hdf5(path, name, trials)
-        return faults + (inside or list(_kinematics_faults(path, name) if kinematics else ()))
+        return faults + (inside or list(_content_faults(path, name, kinematics)))
     return faults
 
 
-def _kinematics_faults(path: Path, name: str) -> Iterator[Fault]:
-    """Trials whose points are not the forward kinematics of their angles and the model in the file."""
-    with DatasetFile(path) as data:
-        for subject in data.subjects:
-            model = data.model(subject)
-            if not model:
-                yield Fault(name, "no model in the file to check the points with", subject)
-                continue
-            body = Body.from_text(model, f"{name}: model of {subject}")
-            for trial in data.trials(subject):
-                content = data.trial(subject, trial)
-                if content.withheld:
-                    continue
-                try:
-                    check_forward_kinematics(body, content, f"{subject}/{trial}")
-                except InputError as error:
-                    what = str(error).partition(": ")[2].partition(" Nothing is")[0]
-                    yield Fault(name, what, f"{subject}/{trial}")
+def _content_faults(path: Path, name: str, kinematics: bool) -> Iterator[Fault]:
+    """Trials that cannot be read or, if asked, whose points are not the forward kinematics of angles and model."""
+    try:
+        with DatasetFile(path) as data:
+            for subject in data.subjects:
+                yield from _faults_of_person(data, subject, name, kinematics)
+    except InputError as error:
+        yield Fault(name, str(error).removeprefix(f"{path}: "))
+
+
+def _faults_of_person(data: DatasetFile, subject: str, name: str, kinematics: bool) -> Iterator[Fault]:
+    try:
+        model, trials, _ = data.model(subject), data.trials(subject), data.cameras(subject)
+        body = Body.from_text(model, f"{name}: model of {subject}") if kinematics and model else None
+    except InputError as error:
+        yield Fault(name, str(error), subject)
+        return
+    if kinematics and body is None:
+        yield Fault(name, "no model in the file to check the points with", subject)
+    for trial in trials:
+        try:
+            content = data.trial(subject, trial)
+            if body is not None and not content.withheld:
+                check_forward_kinematics(body, content, f"{subject}/{trial}")
+        except InputError as error:
+            what = str(error).partition(f"{subject}/{trial}: ")[2].partition(" Nothing is")[0]
+            yield Fault(name, what or str(error), f"{subject}/{trial}")

@@ -28,6 +28,7 @@ from simspine.io.hdf5 import checked_attribute, checked_member, checked_values, 
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
+_TURNING = ("pelvis", "arm")  # starts of coordinates that may turn round several times
 _CURVATURE_PATHS = tuple(f"{OWN_GROUP}/{name}" for name in CURVATURES)
 _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
@@ -168,8 +169,10 @@ class DatasetFile:
         values = data[frames]
         if values.dtype.kind == "f" and (np.isinf(values).any() or (path.endswith("_sd") and (values < 0).any())):
             raise InputError(f"{path} holds infinite values, or negative standard deviations; was the file changed?")
+        if path == "timestamps":
+            _check_even(values)
         if path in _CURVATURE_PATHS:
-            dataset_write.require_possible_curvature(f"{self._where}: {path}", values)
+            dataset_write.require_possible_angle(f"{self._where}: {path}", values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
             values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":
@@ -187,6 +190,8 @@ class DatasetFile:
     def _subject(self, subject: str) -> h5py.Group:
         require_known("subject", (subject,), self.subjects, self._where)
         group = checked_member(self._file, subject)
+        if not isinstance(group, h5py.Group):
+            raise InputError(f"{self._where}: {subject} is an array, expected a group of trials.")
         if "calibration" in group:
             self._checked(f"{subject}/calibration")
         return group
@@ -204,6 +209,22 @@ class DatasetFile:
         return group
 
 
+def _check_rows(group: h5py.Group) -> None:
+    """`InputError` where arrays of a trial hold no floats, or differ in length."""
+    frames, own = len(group["markers"]), (f"{OWN_GROUP}/{name}" for name, (_, unit) in FRAME_ARRAYS.items() if unit)
+    for name in ("markers", "kinematics", "timestamps", *own):
+        if name in group and (len(group[name]), group[name].dtype.kind) != (frames, "f"):
+            found = f"{name} has {len(group[name])} rows of {group[name].dtype}, markers have {frames}"
+            raise InputError(f"{found}; expected floats, equally many. Was the file changed?")
+
+
+def _check_even(time: np.ndarray) -> None:
+    if len(time) > 1:
+        step = (time[-1] - time[0]) / (len(time) - 1)
+        if not (np.abs(time - time[0] - step * np.arange(len(time))) < _MAX_CLOCK_ERROR_FRAMES * step).all():
+            raise InputError("timestamps do not increase evenly; was the file changed?")
+
+
 def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
     added = group.get(OWN_GROUP, {})
 
@@ -213,7 +234,9 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     def origins(name: str) -> tuple[Origin, ...] | None:
         return tuple(map(Origin, _text_array(added[name]))) if name in added else None
 
+    _check_rows(group)
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
+    _check_even(group["timestamps"][frames])
     markers = Markers(
         names=dataset.marker_names, rate=rate, xyz=group["markers"][frames], frame="y_up",
         weight=part("marker_weight"), covariance=part("marker_covariance"), origin=origins("marker_origin"),
@@ -227,6 +250,9 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
+    for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
+        if rotational and not name.startswith(_TURNING):
+            dataset_write.require_possible_angle(name, values)
     poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}

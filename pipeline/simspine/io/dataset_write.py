@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from simspine.core.errors import InputError, naming_content, require_known
+from simspine.core.errors import InputError, names_text, naming_content, require_known
 from simspine.core.skeletons import load_skeleton, points_at_vertebrae
 from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Frozen, Markers, Motion, Origin, read_only_array
 from simspine.io.atomic import atomic_path
@@ -63,11 +63,11 @@ TRIAL_SHARES = ("response", "level_share")
 CURVATURES = ("lla", "tka")
 
 
-def require_possible_curvature(name: str, values: np.ndarray | None) -> None:
-    """`InputError` for a lordosis or kyphosis beyond a full turn: degrees taken for radians, or damage."""
+def require_possible_angle(name: str, values: np.ndarray | None) -> None:
+    """`InputError` for an angle of a joint or a curvature beyond a full turn: degrees taken for radians, or damage."""
     largest = 0.0 if values is None else float(np.nan_to_num(np.abs(values)).max(initial=0.0))
     if largest > 2 * np.pi:
-        raise InputError(f"{name} reaches {largest:.3g} rad, no spine bends so far. Are these degrees?")
+        raise InputError(f"{name} reaches {largest:.3g} rad, nobody bends so far. Are these degrees?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,13 @@ class TrialData(Frozen):
         }  # fmt: skip
         self._set_arrays(shapes, infinite=False)
         for name in CURVATURES:
-            require_possible_curvature(f"TrialData.{name}", getattr(self, name))
+            require_possible_angle(f"TrialData.{name}", getattr(self, name))
+        for name in ("levels", "fitted", "clinical_names"):
+            if len({*getattr(self, name)}) < len(getattr(self, name)):
+                raise InputError(f"TrialData.{name} has a name twice: {names_text(getattr(self, name))}.")
+        if len(self.clinical_units) != len(self.clinical_names) or not {*self.clinical_units} <= {"rad", "m"}:
+            text = names_text(self.clinical_units)
+            raise InputError(f"TrialData.clinical_units are {text}; expected rad or m for each clinical parameter.")
         deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
         self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
         self._set_arrays({"filled": (frames, len(self.fitted))}, bool)

@@ -89,7 +89,10 @@ def check_hdf5_tree(top: h5py.Group) -> None:
 
 
 def announced_bytes(data: h5py.Dataset) -> int:
-    """Bytes that an array announces. Raises `InputError` if they are in another file, or its chunks are damaged."""
+    """Bytes that an array announces. Raises `InputError` if they are in another file or shared with another array, or
+    its chunks are damaged."""
+    if h5py.h5o.get_info(data.id).rc > 1:
+        raise InputError(f"{data.file.filename}: {data.name} is the same as another array (a link). Copy it (h5copy).")
     if data.is_virtual or data.external:
         raise InputError(f"{data.file.filename}: {data.name} has its numbers in another file. Make it one (h5repack).")
     _check_chunks(data)

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 from simspine.anatomy.clinical import JOINT_POINTS, SIDE_WORDS
 from simspine.quality.findings import Finding, Severity
-from simspine.quality.marker_checks import BONES, LIMB_PAIRS, SKIN_ORDER_CODE
+from simspine.quality.marker_checks import BONES, FRONT_BACK_CODE, LIMB_PAIRS, SKIN_ORDER_CODE
 from simspine.quality.observability import ClinicalFigure
 
-# Findings whose advice is to leave the angles out, see `tables/advice.yaml`.
-UNREADABLE_CODES = frozenset({"bone_length", "limb_unseen", SKIN_ORDER_CODE})
+# Findings whose advice is to leave the angles out, see `tables/advice.yaml`; those about the whole trunk.
+TRUNK_CODES = frozenset({SKIN_ORDER_CODE, FRONT_BACK_CODE})
+UNREADABLE_CODES = frozenset({"bone_length", "limb_unseen"}) | TRUNK_CODES
+CONTRADICTED = "contradicted by markers"  # what decided an angle of the trunk, instead of 'measured'
 _POINTS_OF_COORDINATE = {"hip_flexion": "Knee", "knee_angle": "Ankle", "elbow_flex": "Wrist"}  # of `limb_unseen`
 _POINTS_OF_PLACE: Mapping[str, frozenset[str]] = {
     **{f"{SIDE_WORDS[s]} {bone}": frozenset(s.upper() + p for p in ends) for bone, ends in BONES.items() for s in "rl"},
@@ -24,16 +26,18 @@ def with_doubts(figures: Iterable[ClinicalFigure], findings: Sequence[Finding]) 
     """The figures, each with the places of the findings about points that it rests on.
 
     A figure is unreadable where the advice of such a finding is to leave it out: in the frames of its least or greatest
-    value, or in the whole trial.
+    value, or in the whole trial, where it is not called measured either.
     """
     serious = [(one, place) for one in findings if one.severity is not Severity.INFO for place in one.where.split(", ")]
     made = []
     for figure in figures:
         about = [(one, place) for one, place in serious if place and _rests_on(figure, one.code, place)]
         left_out = [one for one, _ in about if one.code in UNREADABLE_CODES]
-        is_unreadable = any({*one.frames} & {*figure.ends} or one.code == SKIN_ORDER_CODE for one in left_out)
+        contradicted = any(one.code in TRUNK_CODES for one in left_out)
+        is_unreadable = contradicted or any({*one.frames} & {*figure.ends} for one in left_out)
         places = tuple(dict.fromkeys(place for _, place in about))
-        made.append(replace(figure, doubts=places, is_unreadable=is_unreadable))
+        decided_by = CONTRADICTED if contradicted and figure.is_decided else figure.decided_by
+        made.append(replace(figure, doubts=places, is_unreadable=is_unreadable, decided_by=decided_by))
     return tuple(made)
 
 
@@ -41,7 +45,7 @@ def _rests_on(figure: ClinicalFigure, code: str, place: str) -> bool:
     """Whether a figure rests on the place of a finding: a limb on its bones and points, the trunk on its sources."""
     joint, _, angle = figure.name.partition("_")
     if joint not in JOINT_POINTS:
-        return code == SKIN_ORDER_CODE or place == figure.name or place in re.split(r"[^\w.]+", figure.decided_by)
+        return code in TRUNK_CODES or place == figure.name or place in re.split(r"[^\w.]+", figure.decided_by)
     shown_by, turned_by = JOINT_POINTS[joint]
     points = {figure.name[-1].upper() + name for name in shown_by + turned_by * angle.startswith("rotation")}
     return place == figure.name or bool(points & _POINTS_OF_PLACE.get(place, frozenset({place})))

@@ -209,6 +209,33 @@ def check_skin_marker_order(measured: Markers) -> Iterator[Finding]:
         )
 
 
+FRONT_BACK_CODE = "trunk_front_back"  # code of the finding that front and back of the trunk are exchanged
+FRONT_MARKERS = ("CLAV", "MSTR", "STRN", "LASI", "RASI")  # of `opensim_models/markers/landmarks.yaml`
+
+
+def check_front_and_back(measured: Markers) -> Iterator[Finding]:
+    """Markers of the trunk's front that lie behind the one on its back that is nearest in height along the trunk, in
+    most frames that show both: a warning. Forward is a right angle to the trunk and the line between the hips."""
+    (right, hips), (_, shoulders) = (_pair_vector_and_middle(measured, pair) for pair in (HIP_PAIR, SHOULDER_PAIR))
+    up = shoulders - hips
+    forward = np.cross(up, right)
+    back, odd = is_skin_marker(measured.names), {}
+    for name in (name for name in FRONT_MARKERS if back and name in measured.names):
+        ahead = measured.xyz[:, measured.index(name), None] - measured.xyz[:, measured.indices(back)]
+        heights = median_of_known(np.abs((ahead * up[:, None]).sum(-1)).T)
+        if not np.isfinite(heights).any():
+            continue
+        nearest = int(np.nanargmin(heights))
+        along = (ahead[:, nearest] * forward).sum(-1)
+        if 2 * (along < 0).sum() > np.isfinite(along).sum():
+            odd[name] = skin_landmark(back[nearest]), along < 0
+    if odd:
+        pairs = names_text([f"{name} behind {place}" for name, (place, _) in odd.items()])
+        frames = np.any([behind for _, behind in odd.values()], axis=0)
+        where = ", ".join(dict.fromkeys([*odd, *(place for place, _ in odd.values())]))
+        yield warning(FRONT_BACK_CODE, f"{pairs} in {frames.sum()} frames.", frames=frames, where=where)
+
+
 BONES = {  # {segment: joints at its ends}, for each side
     "thigh": ("Hip", "Knee"),
     "shank": ("Knee", "Ankle"),
@@ -462,6 +489,6 @@ def _person_jumps(measured: Markers) -> Iterator[Finding]:
 
 
 CHECKS_OF_MARKERS = (
-    check_presence, check_skin_markers_lost, check_skin_marker_order, check_inferred, check_marker_jumps,
-    check_bone_lengths,
+    check_presence, check_skin_markers_lost, check_skin_marker_order, check_front_and_back, check_inferred,
+    check_marker_jumps, check_bone_lengths,
 )  # fmt: skip

@@ -30,8 +30,21 @@ export class Labels extends EventTarget {
     this.undone = [];
     this.unsaved = [];
     this.saving = false;
+    this.elsewhere = false; // whether the recording was opened in another tab since: this one knows old points only
+    this.foreign = []; // unsent changes of points, views or frames that are not shown: kept for a page that shows them
     this.key = `simspine-annotate ${project.file}`;
     this.restore();
+    this.channel = new BroadcastChannel(this.key);
+    this.channel.onmessage = () => this.leave();
+    this.channel.postMessage("opened");
+  }
+
+  // Another tab continues: it has read what was not sent from the browser's store.
+  leave() {
+    if (this.elsewhere) return;
+    this.elsewhere = true;
+    this.unsaved = [];
+    this.tell("elsewhere");
   }
 
   // The points of a frame, asked for once.
@@ -53,6 +66,8 @@ export class Labels extends EventTarget {
 
   // Make changes that are undone together: [{v, p, x, y, see, how}] of one frame.
   change(frame, changes) {
+    if (this.elsewhere) this.tell("elsewhere");
+    if (this.elsewhere) return false;
     const fresh = changes.filter((c) => {
       const old = this.at(frame, c.v, c.p);
       return old && (old.x !== c.x || old.y !== c.y || old.see !== c.see || old.how !== c.how);
@@ -72,7 +87,7 @@ export class Labels extends EventTarget {
   }
 
   undo() {
-    const last = this.done.pop();
+    const last = this.elsewhere ? undefined : this.done.pop();
     if (last) {
       this.undone.push(last);
       this.apply(last.before);
@@ -81,7 +96,7 @@ export class Labels extends EventTarget {
   }
 
   redo() {
-    const last = this.undone.pop();
+    const last = this.elsewhere ? undefined : this.undone.pop();
     if (last) {
       this.done.push(last);
       this.apply(last.after);
@@ -104,7 +119,7 @@ export class Labels extends EventTarget {
 
   // Send what is not on the disk yet; what the server does not confirm stays here and in the browser's store.
   async save() {
-    if (this.saving || !this.unsaved.length) return;
+    if (this.saving || this.elsewhere || !this.unsaved.length) return;
     this.saving = true;
     this.tell("saving");
     const edits = this.unsaved.slice();
@@ -120,10 +135,12 @@ export class Labels extends EventTarget {
       this.unsaved = this.unsaved.slice(edits.length);
       this.keep();
       this.saving = false;
+      if (this.elsewhere) return;
       this.tell(this.unsaved.length ? "saving" : "saved");
       if (this.unsaved.length) this.save();
     } catch (error) {
       this.saving = false;
+      if (this.elsewhere) return;
       this.tell("lost", error.message);
       setTimeout(() => this.save(), RETRY_MS);
     }
@@ -139,9 +156,10 @@ export class Labels extends EventTarget {
   }
 
   keep() {
+    if (this.elsewhere) return; // the store is the other tab's
     try {
       const { points } = this.project; // by name: after a restart there may be others
-      const named = this.unsaved.map((edit) => ({ ...edit, p: points[edit.p].name }));
+      const named = [...this.unsaved.map((edit) => ({ ...edit, p: points[edit.p].name })), ...this.foreign];
       if (named.length) localStorage.setItem(this.key, JSON.stringify(named));
       else localStorage.removeItem(this.key);
     } catch {
@@ -154,9 +172,10 @@ export class Labels extends EventTarget {
     try {
       const left = JSON.parse(localStorage.getItem(this.key) ?? "[]");
       const { views, points, frames } = this.project;
-      this.unsaved = left
-        .map((edit) => ({ ...edit, p: points.findIndex((point) => point.name === edit.p) }))
-        .filter((e) => e.f < frames && e.v < views.length && e.p >= 0);
+      const place = new Map(points.map(({ name }, i) => [name, i]));
+      const shown = (edit) => edit.f < frames && edit.v < views.length && place.has(edit.p);
+      this.unsaved = left.filter(shown).map((edit) => ({ ...edit, p: place.get(edit.p) }));
+      this.foreign = left.filter((edit) => !shown(edit));
     } catch {
       this.unsaved = [];
     }

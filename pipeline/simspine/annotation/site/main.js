@@ -301,7 +301,7 @@ class App {
   tellSaved({ state, message, left }) {
     if (this.labels.summary) this.summary = { scores: this.summary.scores, ...this.labels.summary };
     this.labels.summary = null;
-    const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} ${left === 1 ? "change is" : "changes are"} kept in this browser. If the server was started again, open its new address.` }[state];
+    const text = { saved: "Saved", saving: "Saving…", lost: `Not saved: ${left} ${left === 1 ? "change is" : "changes are"} kept in this browser. If the server was started again, open its new address.`, elsewhere: "Continued in another tab. To go on here, load this page again." }[state];
     const node = find("saved");
     node.textContent = text;
     node.title = message || `Every change is written at once to ${this.project.file}`;
@@ -412,6 +412,8 @@ async function start() {
   find("said").hidden = true;
   if (!(await app.follow())) await app.goTo(summary.batch[0]?.frame ?? 0);
   document.body.dataset.ready = "yes";
+  const { length } = app.labels.foreign;
+  if (length) app.say(`${length} unsent ${length === 1 ? "change is" : "changes are"} of points, views or frames that are not shown, and kept in this browser. Were they opened with other options (--skin)?`, 15000);
   if (!Object.values(summary.counts).some(Boolean)) app.say("No point is placed yet: click in an image where the selected one is; then the next one is selected.", 9000);
 }
 
