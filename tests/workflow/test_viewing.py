@@ -19,6 +19,7 @@ from small_project import RATE, SIZE, STAGES, of_size, ring
 
 from simspine.core.errors import InputError
 from simspine.io.dataset_read import DatasetFile
+from simspine.io.atomic import write_text
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.trc import write_trc
 from simspine.reconstruction.solved_trial import view_fits
@@ -28,7 +29,7 @@ from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow import inputs, reporting, views
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial
+from simspine.workflow.views import _given_differently, _warn_of_other_trials, cycles_of_trial, find_trial
 
 pytestmark = pytest.mark.slow
 
@@ -195,6 +196,37 @@ def test_people_of_another_size_are_not_compared_without_a_word(finished, recwar
     for size in (1.03, 1.13):
         _warn_of_other_trials(trial, replace(trial, sized=replace(trial.sized, body=of_size(SIZE * size))))
         assert any("mm long. Is this one person?" in str(one.message) for one in recwarn) == (size > 1.1)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"height": 1.9}, "height (none, 1.9 m). Lengths cannot be compared, and angles may differ for it."),
+        ({"mass": 60.0}, "mass (70.0 kg, 60.0 kg). Neither angles nor lengths depend on the mass."),
+    ],
+)
+def test_people_given_differently_are_not_compared_without_a_word(later, said, copied, tmp_path):
+    """In the terminal and on the page; nothing of a run like the first."""
+    before, page = shutil.copytree(copied.results, tmp_path / "before"), tmp_path / "c.html"
+    compared = ("compare", before, copied.results, "--out", page)
+    assert "Given differently" not in succeeded(run(*compared)) + page.read_text()
+    copied.change(subjects={"S01": copied.settings["subjects"]["S01"] | later})
+    copied.run("scale", "ik", "vertebrae", "quality", "export")
+    assert f"Given differently: {said}" in " ".join(succeeded(run(*compared)).split())
+    assert f"Given differently: {said}" in page.read_text()
+
+
+def test_bodies_of_another_recipe_and_other_points_are_named(copied, tmp_path):
+    places = [(RunPaths(copied.results, "S01"), "bow"), (RunPaths(tmp_path, "S01"), "bow")]
+    trial, scaling = read_trial(*places[0]), json.loads(places[0][0].scaling.read_text())
+    write_text(places[1][0].scaling, json.dumps(scaling | {"recipe": "coupled"}))
+    names = [name for name in trial.result.marker_names if name != "RKnee"]
+    other = replace(trial, result=replace(trial.result, marker_names=(*names, "C7_skin")))
+    assert _given_differently(places[:1] * 2, [trial, trial]) == ""
+    assert _given_differently(places, [trial, other]) == (
+        "Given differently: recipe (free.yaml, coupled); points (C7_skin, RKnee in one alone). "
+        "Lengths cannot be compared, and angles may differ for it."
+    )
 
 
 @pytest.mark.parametrize(

@@ -131,9 +131,11 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
     _warn_of_other_settings(places)
+    if differing := _given_differently(places, trials):
+        warnings.warn(differing, stacklevel=2)
     folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
-    write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
+    write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), differing))
     return out
 
 
@@ -169,8 +171,26 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
         warnings.warn(f"{text}. What differs may be due to that; run both alike.", stacklevel=2)
 
 
-def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D."""
+def _given_differently(places: Sequence[tuple[RunPaths, str]], trials: Sequence[SolvedTrial]) -> str:
+    """What differs in what was given of the person and of the body, and what follows from it; '' for nothing."""
+    first, last = (read_json(paths.scaling) for paths, _ in places)
+    found = []
+    for key, unit in (("height", " m"), ("mass", " kg"), ("recipe", ""), ("marker_set", "")):
+        if key in first and first[key] != last.get(key, first[key]):
+            values = ["none" if one[key] is None else f"{Path(str(one[key])).name}{unit}" for one in (first, last)]
+            found.append(f"{key.replace('_', ' ')} ({', '.join(values)})")
+    one, other = (set(trial.result.marker_names) for trial in trials)
+    if one != other:
+        found.append(f"points ({names_text(sorted(one ^ other), 6)} in one alone)")
+    follows = "Lengths cannot be compared, and angles may differ for it"
+    if len(found) == 1 and found[0].startswith("mass"):
+        follows = "Neither angles nor lengths depend on the mass"
+    return f"Given differently: {'; '.join(found)}. {follows}." if found else ""
+
+
+def _comparison_page(trials: Mapping[str, SolvedTrial], differing: str = "") -> ReportContent:
+    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D.
+    differing: a sentence on what they do not have in common."""
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
@@ -184,7 +204,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     }
     return ReportContent(
         title=" → ".join(trials),
-        subtitle=beyond_error(changes),
+        subtitle=f"{beyond_error(changes)} {differing}".rstrip(),
         trials=tuple(
             TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
             for name, scene in scenes.items()
