@@ -1,7 +1,9 @@
 """Files of the stages, written and read back; quality, validation and benchmark tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from functools import lru_cache
@@ -12,7 +14,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, file_version, naming_content, printable
+from simspine.core.errors import InputError, file_version, names_text, naming_content, printable
 from simspine.core.types import Origin
 from simspine.dataset.recordings import open_dataset
 from simspine.estimation.fit_person import SizedBody
@@ -34,6 +36,9 @@ from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json, req
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
 ALL_FILES = "**/*"  # of a folder, for its checksum
+# Folders of a subject with files of each trial, and what follows the trial's name in those of files.
+TRIAL_FOLDERS = ("keypoints", "cameras", "points", "markers", "kinematics", "vertebrae", "quality", "export")
+_ENDING_OF_FILE = re.compile(r"(_people|_kinematics|_vertebrae|_ik_marker_errors)?\.[^.]+$")
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
@@ -106,6 +111,10 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         records = trial_records(file)
     if not records:
         raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
+    folder = dataset if dataset.is_dir() else dataset.parent
+    if others := files_of_no_trial(folder, {f"{record.subject}/{record.trial}" for record in records}):
+        text = f"{folder} has files of {len(others)} more that are no trials of the data set ({names_text(others)})"
+        warnings.warn(f"{text}. They are not in the tables.", stacklevel=2)
     made, text = [], [f"# Validation of {dataset.stem}", ""]
     for name, rows in tables.validation_tables_of(records).items():
         made.append(out / f"{name}.csv")
@@ -114,6 +123,15 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
+
+
+def files_of_no_trial(results: Path, trials: Collection[str]) -> list[str]:
+    """SUBJECT/NAME of files in a results folder, in those of the stages, that belong to none of SUBJECT/TRIAL."""
+    files = [file for stage in TRIAL_FOLDERS for file in results.glob(f"*/{stage}/*") if file.is_file()]
+    subjects = ((file, file.parents[1].name) for file in files)
+    names = {f"{subject}/{_ENDING_OF_FILE.sub('', file.name)}" for file, subject in subjects if subject != "export"}
+    names |= {f"{file.parents[2].name}/{file.stem}" for file in results.glob("*/manifests/*/*.json")}
+    return sorted(names.difference(trials))
 
 
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:
