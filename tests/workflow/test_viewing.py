@@ -18,8 +18,8 @@ from player_data import unpack
 from small_project import RATE, SIZE, STAGES, of_size, ring
 
 from simspine.core.errors import InputError
-from simspine.io.dataset_read import DatasetFile
 from simspine.io.atomic import write_text
+from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.trc import write_trc
 from simspine.reconstruction.solved_trial import view_fits
@@ -201,8 +201,8 @@ def test_people_of_another_size_are_not_compared_without_a_word(finished, recwar
 @pytest.mark.parametrize(
     ("later", "said"),
     [
-        ({"height": 1.9}, "height (none, 1.9 m). Lengths cannot be compared, and angles may differ for it."),
-        ({"mass": 60.0}, "mass (70.0 kg, 60.0 kg). Neither angles nor lengths depend on the mass."),
+        ({"height": 1.9}, "height unknown and 1.9. Lengths cannot be compared, and angles may differ for it."),
+        ({"mass": 60.0}, "mass 70.0 and 60.0. Neither angles nor lengths depend on the mass."),
     ],
 )
 def test_people_given_differently_are_not_compared_without_a_word(later, said, copied, tmp_path):
@@ -216,15 +216,14 @@ def test_people_given_differently_are_not_compared_without_a_word(later, said, c
     assert f"Given differently: {said}" in page.read_text()
 
 
-def test_bodies_of_another_recipe_and_other_points_are_named(copied, tmp_path):
-    places = [(RunPaths(copied.results, "S01"), "bow"), (RunPaths(tmp_path, "S01"), "bow")]
-    trial, scaling = read_trial(*places[0]), json.loads(places[0][0].scaling.read_text())
-    write_text(places[1][0].scaling, json.dumps(scaling | {"recipe": "coupled"}))
-    names = [name for name in trial.result.marker_names if name != "RKnee"]
-    other = replace(trial, result=replace(trial.result, marker_names=(*names, "C7_skin")))
-    assert _given_differently(places[:1] * 2, [trial, trial]) == ""
-    assert _given_differently(places, [trial, other]) == (
-        "Given differently: recipe (free.yaml, coupled); points (C7_skin, RKnee in one alone). "
+def test_bodies_of_another_recipe_or_marker_set_are_named(tmp_path):
+    given = {"height": 1.7, "mass": 70.0, "recipe": "coupled", "marker_set": "human36m_markers"}
+    places = [(RunPaths(tmp_path / name, "S01"), "bow") for name in "ab"]
+    for (paths, _), later in zip(places, ({}, {"recipe": "articulated", "marker_set": "spine"}), strict=True):
+        write_text(paths.scaling, json.dumps(given | later))
+    assert _given_differently(places[:1] * 2) == ""
+    assert _given_differently(places) == (
+        "Given differently: recipe coupled and articulated, marker set human36m_markers and spine. "
         "Lengths cannot be compared, and angles may differ for it."
     )
 

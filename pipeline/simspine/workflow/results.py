@@ -36,9 +36,7 @@ from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json, req
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
 ALL_FILES = "**/*"  # of a folder, for its checksum
-# Folders of a subject with files of each trial, and what follows the trial's name in those of files.
-TRIAL_FOLDERS = ("keypoints", "cameras", "points", "markers", "kinematics", "vertebrae", "quality", "export")
-_ENDING_OF_FILE = re.compile(r"(_people|_kinematics|_vertebrae|_ik_marker_errors)?\.[^.]+$")
+_ADDED_TO_TRIAL = re.compile("_(people|kinematics|vertebrae)$")  # in names of files, see `RunPaths`
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
@@ -126,10 +124,9 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
 
 
 def files_of_no_trial(results: Path, trials: Collection[str]) -> list[str]:
-    """SUBJECT/NAME of files in a results folder, in those of the stages, that belong to none of SUBJECT/TRIAL."""
-    files = [file for stage in TRIAL_FOLDERS for file in results.glob(f"*/{stage}/*") if file.is_file()]
-    subjects = ((file, file.parents[1].name) for file in files)
-    names = {f"{subject}/{_ENDING_OF_FILE.sub('', file.name)}" for file, subject in subjects if subject != "export"}
+    """SUBJECT/TRIAL of the stages' files in a results folder, other than `trials`."""
+    stored = (file for file in results.glob("*/*/*.h5") if file.parents[1].name != "exchange")
+    names = {f"{file.parents[1].name}/{_ADDED_TO_TRIAL.sub('', file.stem)}" for file in stored}
     names |= {f"{file.parents[2].name}/{file.stem}" for file in results.glob("*/manifests/*/*.json")}
     return sorted(names.difference(trials))
 

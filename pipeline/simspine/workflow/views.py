@@ -131,7 +131,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
     _warn_of_other_settings(places)
-    if differing := _given_differently(places, trials):
+    if differing := _given_differently(places):
         warnings.warn(differing, stacklevel=2)
     folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
@@ -171,21 +171,16 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
         warnings.warn(f"{text}. What differs may be due to that; run both alike.", stacklevel=2)
 
 
-def _given_differently(places: Sequence[tuple[RunPaths, str]], trials: Sequence[SolvedTrial]) -> str:
-    """What differs in what was given of the person and of the body, and what follows from it; '' for nothing."""
+def _given_differently(places: Sequence[tuple[RunPaths, str]]) -> str:
+    """What was given of the person and the body in one way here and in another there, and what follows; '' if alike."""
     first, last = (read_json(paths.scaling) for paths, _ in places)
-    found = []
-    for key, unit in (("height", " m"), ("mass", " kg"), ("recipe", ""), ("marker_set", "")):
-        if key in first and first[key] != last.get(key, first[key]):
-            values = ["none" if one[key] is None else f"{Path(str(one[key])).name}{unit}" for one in (first, last)]
-            found.append(f"{key.replace('_', ' ')} ({', '.join(values)})")
-    one, other = (set(trial.result.marker_names) for trial in trials)
-    if one != other:
-        found.append(f"points ({names_text(sorted(one ^ other), 6)} in one alone)")
-    follows = "Lengths cannot be compared, and angles may differ for it"
-    if len(found) == 1 and found[0].startswith("mass"):
-        follows = "Neither angles nor lengths depend on the mass"
-    return f"Given differently: {'; '.join(found)}. {follows}." if found else ""
+    keys = ("height", "mass", "recipe", "marker_set")
+    found = [key for key in keys if key in first and first[key] != last.get(key, first[key])]
+    pairs = (f"{key.replace('_', ' ')} {first[key] or 'unknown'} and {last[key] or 'unknown'}" for key in found)
+    follows = "Neither angles nor lengths depend on the mass."
+    if found != ["mass"]:
+        follows = "Lengths cannot be compared, and angles may differ for it."
+    return f"Given differently: {', '.join(pairs)}. {follows}" if found else ""
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial], differing: str = "") -> ReportContent:
