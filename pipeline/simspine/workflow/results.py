@@ -111,8 +111,8 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
     folder = dataset if dataset.is_dir() else dataset.parent
     if others := files_of_no_trial(folder, {f"{record.subject}/{record.trial}" for record in records}):
-        text = f"{folder} has files of {len(others)} more that are no trials of the data set ({names_text(others)})"
-        warnings.warn(f"{text}. They are not in the tables.", stacklevel=2)
+        found = f"{folder} has files of {len(others)} more that are no trials of the data set ({names_text(others)})"
+        warnings.warn(f"{found}. They are not in the tables.", stacklevel=2)
     made, text = [], [f"# Validation of {dataset.stem}", ""]
     for name, rows in tables.validation_tables_of(records).items():
         made.append(out / f"{name}.csv")

@@ -242,8 +242,9 @@ def _scale(context: Context) -> None:
     sized, factors = found["sized"], found["factors"]
     marker_set = config.body.markers or stored[last]["skeleton"]
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
-    about = {"recipe": config.body.recipe, "marker_set": marker_set, "mass": person.mass, "femur_m": femur}
-    about |= factors.as_dict() | {"person": None if sized.person is None else sized.person.as_dict()}
+    about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
+    about["person"] = None if sized.person is None else sized.person.as_dict()
+    about["mass"] = person.mass
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
 
