@@ -182,7 +182,7 @@ def test_delays_of_detections_lie_in_their_intervals(delay):
     refined = refine_cameras(seen, cameras, UNTRUSTED_CAMERA_PRIOR, start_turned=True)
     change, deviation = (each[1:, GEOMETRY_PARAMETERS] for each in (refined.change, refined.deviation))
     assert (np.abs(change - late[1:]) < 1.96 * deviation).all()
-    assert deviation.max() < 0.8  # frames: not only because nothing is known
+    assert deviation.max() < 0.9  # frames: not only because nothing is known
 
 
 def test_velocities_of_images_are_those_of_one_velocity_in_space():
