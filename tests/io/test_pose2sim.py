@@ -66,7 +66,8 @@ def test_toml_before_qca_and_the_newest_of_several(tmp_path):
     for age, name in ((100, "Calib_new.toml"), (200, "Calib_old.toml"), (0, "Calib.qca.txt")):
         (calibration / name).touch()
         os.utime(calibration / name, (1e9 - age, 1e9 - age))
-    capture = find_project(tmp_path)
+    with pytest.warns(UserWarning, match=r"Calibration: 2 calibrations; read Calib_new\.toml, written last"):
+        capture = find_project(tmp_path)
     assert [p.name for p in capture.videos] == ["a.mp4", "b.MP4"]
     assert capture.calibration.name == "Calib_new.toml"
 

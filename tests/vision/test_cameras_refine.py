@@ -8,7 +8,13 @@ from scipy.interpolate import CubicSpline
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points
 from simspine.core.types import Keypoints
-from simspine.vision.bundle_adjustment import CAMERA_PARAMETER_NAMES, GEOMETRY_PARAMETERS, CameraPrior, changed_camera
+from simspine.vision.bundle_adjustment import (
+    CAMERA_PARAMETER_NAMES,
+    GEOMETRY_PARAMETERS,
+    CameraPrior,
+    _image_velocities,
+    changed_camera,
+)
 from simspine.vision.camera_check import UNTRUSTED_CAMERA_PRIOR, select_views
 from simspine.vision.camera_refine import refine_cameras
 from simspine.vision.triangulation import triangulate
@@ -176,7 +182,48 @@ def test_delays_of_detections_lie_in_their_intervals(delay):
     refined = refine_cameras(seen, cameras, UNTRUSTED_CAMERA_PRIOR, start_turned=True)
     change, deviation = (each[1:, GEOMETRY_PARAMETERS] for each in (refined.change, refined.deviation))
     assert (np.abs(change - late[1:]) < 1.96 * deviation).all()
-    assert deviation.max() < 0.8  # frames: not only because nothing is known
+    assert deviation.max() < 0.9  # frames: not only because nothing is known
+
+
+def test_velocities_of_images_are_those_of_one_velocity_in_space():
+    """Of noisy velocities, the images' true ones are regressed on what is found with slope 1 and nothing of a jump
+    remains. What is found can be undone by moving the points: no image shows whether all views are late alike."""
+    rng = np.random.default_rng(1)
+    by_point = rng.normal(0, 300.0, (3, 2, 2, 3)) + rng.normal(0, 20.0, (500, 3, 2, 2, 3))  # px/m
+    in_space = rng.normal(0, (0.02, 0.005, 0.01), (500, 2, 3))  # m per frame
+    true = np.einsum("fvpxi,fpi->fvpx", by_point, in_space)
+    measured = true + rng.normal(0, 3.0, true.shape)
+    measured[7, 1, 0] += 200.0
+    measured[9, 2, 1] = np.nan
+    found = _image_velocities(measured, by_point)
+    assert (found[7, :, 0] == 0).all()
+    left = np.r_[:7, 8:500]
+    for point in range(2):
+        seen, truth = found[left, :, point].ravel(), true[left, :, point].ravel()
+        assert (seen @ truth) / (seen @ seen) == pytest.approx(1.0, abs=0.05)
+        assert (seen @ seen) / (truth @ truth) > 0.5
+    slopes = by_point[3, :, 0].reshape(6, 3)
+    moved = np.linalg.lstsq(slopes, found[3, :, 0].ravel(), rcond=None)[0]
+    np.testing.assert_allclose(slopes @ moved, found[3, :, 0].ravel(), atol=1e-9)
+    exact = _image_velocities(true, by_point)
+    np.testing.assert_allclose(exact, true, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_delays_in_much_noise_lie_in_their_intervals():
+    """A walk in slow motion, half a pixel a frame; 4 px of noise in each frame, independent of the others."""
+    _, cameras, markers = walk("exact")
+    path, instants, scores = CubicSpline(np.arange(markers.frames), markers.select(MAIN_JOINTS).xyz), np.arange(100), []
+    for seed, late in enumerate(([0, -2, -1, 0.5], [0, 1, -1.5, 2], [0, 0.5, 2, -1], [0, 1.5, 1, -2])):
+        places = [path(0.3 * (instants - one) + 4) for one in late]
+        xy = np.stack([project_points([camera], xyz)[0] for camera, xyz in zip(cameras, places, strict=True)], 1)
+        xy = xy + np.random.default_rng(seed).normal(0, 4.0, xy.shape)
+        seen = Keypoints(MAIN_JOINTS, 50.0, xy, np.full(xy.shape[:3], 0.9))
+        refined = refine_cameras(seen, cameras, UNTRUSTED_CAMERA_PRIOR, start_turned=True)
+        change, deviation = (each[1:, GEOMETRY_PARAMETERS] for each in (refined.change, refined.deviation))
+        scores += ((change - late[1:]) / deviation).tolist()
+        assert deviation.max() < 0.5
+    assert 0.5 < np.sqrt(np.mean(np.square(scores))) < 1.5
 
 
 def test_a_prior_must_be_sensible():

@@ -433,12 +433,17 @@ def test_files_of_trials_and_data_sets_that_were_left_out_are_named(copied):
     left.parent.mkdir(parents=True)
     shutil.copy(copied.results / "S01/manifests/detect/bow.json", left)
     shutil.copy(copied.results / "synthetic.h5", copied.results / "old.h5")
+    shutil.copy(copied.results / "S01/kinematics/bow.h5", copied.results / "S01/kinematics/try.2.h5")
     with pytest.warns(
-        UserWarning, match=r"results still has files of S02/run\.1, old\.h5, which the configuration lacks"
+        UserWarning, match=r"results still has files of S01/try\.2, S02/run\.1, old\.h5, which the configuration lacks"
     ):
         copied.run("export")
+    said = " ".join(succeeded(call("validate", copied.results / "synthetic.h5")).split())
+    assert "has files of 2 more that are no trials of the data set (S01/try.2, S02/run.1). They are not in" in said
     shutil.rmtree(copied.results / "S02")
+    (copied.results / "S01/kinematics/try.2.h5").unlink()
     (copied.results / "old.h5").unlink()
+    assert "no trials of" not in succeeded(call("validate", copied.results / "synthetic.h5"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         copied.run("export")

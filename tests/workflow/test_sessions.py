@@ -78,6 +78,18 @@ def test_freemocap_with_its_yolo_tracker(tmp_path):
     np.testing.assert_allclose(trial.source.xyz, xyz, atol=1e-6)
 
 
+def test_a_point_without_one_of_its_columns_is_named(tmp_path):
+    """As where a column was lost in a table calculation; the points beside it stay."""
+    names, xyz, _ = native("blazepose33")
+    path = tmp_path / "output_data/mediapipe_body_3d_xyz.csv"
+    write_wide(path, names, 1000 * xyz)
+    path.write_text(path.read_text().replace("left_knee_z", "left_knee_depth", 1))
+    with pytest.warns(UserWarning, match=r"body_3d_xyz\.csv: no column _y or _z of left_knee, left out"):
+        (trial,) = read_session(tmp_path, rate=RATE).trials
+    assert "LKnee" not in trial.source.names
+    assert "RKnee" in trial.source.names
+
+
 def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     """z points down and forward, as a camera looks; the table that is added has the session's own coordinates."""
     names, xyz, centres = native("coco17")
@@ -121,6 +133,17 @@ def test_anipose_files_that_are_refused_before_any_work(tmp_path, config, more, 
     path.write_text("\n".join([f"{head}{more}", *(row + ",1" * more.count(",") for row in rows)]) + "\n")
     (tmp_path / "config.toml").write_text(config)
     with pytest.raises(InputError, match=message):
+        read_session(tmp_path, rate=RATE)
+
+
+def test_lines_that_anipose_lost_are_named(tmp_path):
+    """Frames 5 to 7 were cut out of the table; what follows would be three frames early."""
+    names, xyz, _ = native("coco17")
+    path = tmp_path / "walk/pose-3d/take1.csv"
+    write_wide(path, names, xyz, "fnum")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:6] + lines[9:]) + "\n")
+    with pytest.raises(InputError, match=r"take1\.csv: frames are not in a row after fnum 4"):
         read_session(tmp_path, rate=RATE)
 
 

@@ -18,6 +18,7 @@ from player_data import unpack
 from small_project import RATE, SIZE, STAGES, of_size, ring
 
 from simspine.core.errors import InputError
+from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.trc import write_trc
@@ -28,7 +29,7 @@ from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow import inputs, reporting, views
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import _warn_of_other_trials, cycles_of_trial, find_trial
+from simspine.workflow.views import _given_differently, _warn_of_other_trials, cycles_of_trial, find_trial
 
 pytestmark = pytest.mark.slow
 
@@ -195,6 +196,36 @@ def test_people_of_another_size_are_not_compared_without_a_word(finished, recwar
     for size in (1.03, 1.13):
         _warn_of_other_trials(trial, replace(trial, sized=replace(trial.sized, body=of_size(SIZE * size))))
         assert any("mm long. Is this one person?" in str(one.message) for one in recwarn) == (size > 1.1)
+
+
+@pytest.mark.parametrize(
+    ("later", "said"),
+    [
+        ({"height": 1.9}, "height unknown and 1.9. Lengths cannot be compared, and angles may differ for it."),
+        ({"mass": 60.0}, "mass 70.0 and 60.0. Neither angles nor lengths depend on the mass."),
+    ],
+)
+def test_people_given_differently_are_not_compared_without_a_word(later, said, copied, tmp_path):
+    """In the terminal and on the page; nothing of a run like the first."""
+    before, page = shutil.copytree(copied.results, tmp_path / "before"), tmp_path / "c.html"
+    compared = ("compare", before, copied.results, "--out", page)
+    assert "Given differently" not in succeeded(run(*compared)) + page.read_text()
+    copied.change(subjects={"S01": copied.settings["subjects"]["S01"] | later})
+    copied.run("scale", "ik", "vertebrae", "quality", "export")
+    assert f"Given differently: {said}" in " ".join(succeeded(run(*compared)).split())
+    assert f"Given differently: {said}" in page.read_text()
+
+
+def test_bodies_of_another_recipe_or_marker_set_are_named(tmp_path):
+    given = {"height": 1.7, "mass": 70.0, "recipe": "coupled", "marker_set": "human36m_markers"}
+    places = [(RunPaths(tmp_path / name, "S01"), "bow") for name in "ab"]
+    for (paths, _), later in zip(places, ({}, {"recipe": "articulated", "marker_set": "spine"}), strict=True):
+        write_text(paths.scaling, json.dumps(given | later))
+    assert _given_differently(places[:1] * 2) == ""
+    assert _given_differently(places) == (
+        "Given differently: recipe coupled and articulated, marker set human36m_markers and spine. "
+        "Lengths cannot be compared, and angles may differ for it."
+    )
 
 
 @pytest.mark.parametrize(

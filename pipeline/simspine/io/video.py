@@ -364,7 +364,10 @@ def find_calibration(folder: Path) -> Path | None:
     for calibration in _calibration_folders(folder):
         for ending in CALIBRATION_ENDINGS:
             if found := files_with_endings(calibration, (ending,)):
-                return max(found, key=lambda path: (path.stat().st_mtime, path.name))
+                latest = max(found, key=lambda path: (path.stat().st_mtime, path.name))
+                if len(found) > 1:
+                    warn_assumed(f"{calibration}: {len(found)} calibrations; read {latest.name}, written last.")
+                return latest
     return None
 
 

@@ -218,6 +218,10 @@ def _on_all_frames(labelled: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd
 def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
     for path in _shown(folder.rglob("pose-3d/*.csv")):
         session, table = path.parents[1], _read_table(path)
+        numbers = table.get("fnum", table.index.to_series())
+        if len(lost := np.flatnonzero(np.diff(numbers) != 1)):
+            after = f"{path}: frames are not in a row after fnum {numbers[lost[0]]:g}"
+            raise InputError(f"{after}. Give each frame a line, with empty cells where nothing is known.")
         places = (session, *session.resolve().parents[:3])
         calibrations = [place / "calibration/calibration.toml" for place in places]
         shown = table.copy()
@@ -322,7 +326,10 @@ def _points_of_table(
     """The trial of a table with columns NAME_x, NAME_y, NAME_z, one row per frame; other columns are left out."""
     columns = set(table.columns)
     labels = [column[:-2] for column in table.columns if column.endswith("_x")]
-    labels = [label for label in labels if {f"{label}_y", f"{label}_z"} <= columns and not _FACE_OR_HAND.search(label)]
+    labels = [label for label in labels if not _FACE_OR_HAND.search(label)]
+    if halves := [label for label in labels if not {f"{label}_y", f"{label}_z"} <= columns]:
+        warn_left_out(f"{path}: no column _y or _z of {list_names(halves)}, left out.")
+        labels = [label for label in labels if label not in halves]
     if table.empty or not labels:
         raise InputError(f"{path}: {len(labels)} points in {len(table)} rows; expected columns NAME_x, NAME_y, NAME_z.")
     tracker = re.sub(r"[\W_]", "", path.stem.lower())  # Caliscope's files are named after it

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-from simspine.core.arrays import autocorrelation_time
+from simspine.core.arrays import autocorrelation_time, mean_of_known, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.geometry import distort_points, distortion_derivative, to_pixels
 from simspine.core.types import Camera
@@ -90,6 +90,8 @@ MAX_POINT_MOVE_M = 0.1  # m: standard deviation of a point's move in a step (dam
 MAX_PARAMETER_STEP_SD = 1.0  # prior standard deviations: largest step of a parameter
 TURN_STEP, RADIAL_STEP = 1e-5, 1e-4  # of difference quotients, rad and of k1
 MIN_POINT_CORRELATION = 0.2  # correlation of two points' residuals that is more than chance
+MAX_VELOCITY_ERROR_SD = 3.0  # views disagree more about a velocity: a jump of detections, which is no movement
+MIN_VELOCITY_M = 1e-6  # m per frame: standard deviation of velocities that is nothing
 MIN_BUNDLE_NOISE_PX = 0.05  # px: no detector is more precise
 MIN_POINT_INFORMATION = 1e-3  # 1/m²: keeps the equations of unseen points solvable
 
@@ -99,12 +101,14 @@ class SeenImagePoints:
     """Observations of points by several cameras, in frames that need not be consecutive.
 
     xy: (frames, views, points, 2) px, NaN = not seen. velocity: of xy, the same shape, px per frame. frame: (frames,)
-    position in the recording, -0.5 for its first to 0.5 for its last. limb_pairs: pairs of points at constant distance.
+    position in the recording, -0.5 for its first to 0.5 for its last. late: (frames, views) frames by which the points
+    of each view are of later frames. limb_pairs: pairs of points at constant distance.
     """
 
     xy: np.ndarray
     velocity: np.ndarray
     frame: np.ndarray
+    late: np.ndarray
     limb_pairs: tuple[tuple[int, int], ...] = ()
 
 
@@ -185,12 +189,42 @@ def linearised_residuals(
 ) -> LinearisedResiduals:
     """Residuals of points (f, p, 3) m after a change of the cameras (v, parameters), and their derivatives."""
     clock = np.stack([np.ones_like(seen.frame), seen.frame], -1)
-    by_clock = -np.nan_to_num(seen.velocity)[..., None] * clock[:, None, None, None]
     views = [_linearised_view(camera, row, xyz) for camera, row in zip(cameras, change, strict=True)]
     image, by_camera, by_point = (np.stack(values, 1) for values in zip(*views, strict=True))
-    predicted = image + np.einsum("fvpxk,vk->fvpx", by_clock, change[:, GEOMETRY_PARAMETERS:])
+    velocity = _image_velocities(seen.velocity, np.nan_to_num(by_point))
+    behind = clock @ change[:, GEOMETRY_PARAMETERS:].T - seen.late
+    predicted = image - velocity * behind[..., None, None]
+    by_clock = -velocity[..., None] * clock[:, None, None, None]
     by_camera = np.nan_to_num(np.concatenate([by_camera, by_clock], -1)) * deviation[:, None, None]
     return LinearisedResiduals(seen.xy - predicted, by_camera, np.nan_to_num(by_point))
+
+
+def _image_velocities(measured: np.ndarray, by_point: np.ndarray) -> np.ndarray:
+    """Velocities of images (f, v, p, 2), px per frame: those of one velocity in space of each point and frame.
+
+    measured: those of each view by itself, NaN = unknown. by_point: as of `LinearisedResiduals`. No image shows whether
+    all views are late alike; velocities that disagree would seem to show that they are not. What the views disagree
+    about is noise; a velocity with a jump in one view is 0. Each point's velocities about their mean are multiplied by
+    the share of their variance that is motion, so that noise makes no delay too small (regression calibration: Carroll
+    et al. 2006, Measurement Error in Nonlinear Models, ch. 4).
+    """
+    known = np.isfinite(measured).all(-1)
+    slopes = np.where(known[..., None, None], by_point, 0.0)
+    inverse = np.linalg.pinv(np.einsum("fvpxi,fvpxj->fpij", slopes, slopes), rcond=1e-6, hermitian=True)
+    in_space = np.einsum("fpij,fvpxj,fvpx->fpi", inverse, slopes, np.nan_to_num(measured), optimize=True)
+    free = np.maximum(2 * known.sum(1) - 3, 0)
+    error = np.where(free[:, None, :, None] > 0, measured - np.einsum("fvpxi,fpi->fvpx", by_point, in_space), np.nan)
+    square = np.nansum(error**2, (1, 3)) / np.maximum(free, 1)
+    usual = np.fmax(median_of_known(np.where(free > 0, square, np.nan).T), MIN_BUNDLE_NOISE_PX**2)
+    steady = (free > 0) & (square <= MAX_VELOCITY_ERROR_SD**2 * usual)
+    noise = (steady * free * square).sum(0) / np.maximum((steady * free).sum(0), 1)
+    mean = mean_of_known(np.where(steady[..., None], in_space, np.nan), 0)
+    apart = np.where(steady[..., None], in_space - mean, 0.0)
+    variance = np.einsum("fpi,fpj->pij", apart, apart) + MIN_VELOCITY_M**2 * len(known) * np.eye(3)
+    of_noise = np.einsum("p,fp,fpij->pij", noise, steady, inverse)
+    motion = np.eye(3) - of_noise @ np.linalg.inv(variance)
+    in_space = np.where(steady[..., None], mean + np.einsum("pij,fpj->fpi", motion, apart), 0.0)
+    return np.einsum("fvpxi,fpi->fvpx", by_point, in_space)
 
 
 def _linearised_view(camera: Camera, change: np.ndarray, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,13 +1,13 @@
 """Cameras refined by the keypoints of a person in a whole recording: a robust estimate about the calibration."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from simspine.core.arrays import evenly_spread, mean_of_known, median_of_known
+from simspine.core.arrays import evenly_spread, median_of_known
 from simspine.core.errors import InputError
 from simspine.core.filtering import at_frames
 from simspine.core.geometry import project_one
@@ -32,13 +32,12 @@ REFINEMENT_LIMBS = (
 )
 MAX_REFINEMENT_FRAMES = 150  # frames used: more add little, since detection errors last for many frames
 REFINEMENT_ROUNDS = 3  # each round selects the observations anew with its cameras
-MAX_REFINEMENT_ROUNDS = 8  # until delays have converged: in slow movements, each halves what is left
-DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 0.25  # converged when each changes by less than either
+MAX_REFINEMENT_ROUNDS = 8  # until delays have converged
+# Converged when each changes by less than either; by less than a deviation they change because of other frames' noise.
+DELAY_CONVERGED_FRAMES, DELAY_CONVERGED_SD_SHARE = 0.02, 1.0
 GENEROUS_ERROR_SHARE = 0.08  # of the longer image side: an error that a wrong calibration may cause
 START_SHIFT_SHARE = 0.03  # of the longer image side: triangulation uses no point with a larger error
 VELOCITY_REACH_FRAMES = 3  # frames on either side over which velocity is measured
-# Velocities before and after a frame differ at most by this share of their mean plus this many px per frame.
-STEADY_VELOCITY_SHARE, STEADY_VELOCITY_PX = 1.0, 1.0
 MIN_AGREEING_OBSERVATIONS = 0.6  # least share of observations that agree: half do with two of four views exchanged
 MIN_OBSERVATIONS_PER_VIEW = 30  # least number of observations of a view
 
@@ -181,40 +180,11 @@ def sample_frames_seen(keypoints: Keypoints, min_confidence: float, clocks: np.n
     selected = keypoints.select([keypoints.names[i] for i in columns])
     rate = keypoints.rate * len(rows) / keypoints.frames
     points = selected.with_(rate=rate, xy=selected.xy[rows], confidence=selected.confidence[rows])
-    velocity = _point_velocity(confident_xy, rows, keypoints.frames)
+    reach, last = VELOCITY_REACH_FRAMES, keypoints.frames - 1
+    inside = (rows >= reach) & (rows <= last - reach)
+    before, after = (confident_xy((rows + step).clip(0, last)) for step in (-reach, reach))
+    velocity = np.where(inside[:, None, None, None], (after - before) / (2 * reach), np.nan)
     return SampledFrames(points, velocity, time[rows], min_confidence, late=late[rows])
-
-
-def _point_velocity(xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int) -> np.ndarray:
-    """Velocity of points, px per frame, at the frames `rows` of `frames` in all. xy_at: frames → points (frames, …, 2)
-    px, NaN = not confident. NaN where velocities before and after a frame differ: a jump of the detections is no
-    movement, and its frame would falsely determine a view's delay to a fraction of a frame."""
-    here = xy_at(rows)
-    velocity = np.full_like(here, np.nan)
-    inside = (rows >= VELOCITY_REACH_FRAMES) & (rows < frames - VELOCITY_REACH_FRAMES)
-    before = (here[inside] - xy_at(rows[inside] - VELOCITY_REACH_FRAMES)) / VELOCITY_REACH_FRAMES
-    after = (xy_at(rows[inside] + VELOCITY_REACH_FRAMES) - here[inside]) / VELOCITY_REACH_FRAMES
-    mean, change = (before + after) / 2, np.linalg.norm(after - before, axis=-1)
-    steady = change <= STEADY_VELOCITY_SHARE * np.linalg.norm(mean, axis=-1) + STEADY_VELOCITY_PX
-    velocity[inside] = np.where(steady[..., None], mean, np.nan)
-    return velocity * _motion_share(xy_at, rows, frames, square=mean_of_known(mean**2, 0))
-
-
-def _motion_share(
-    xy_at: Callable[[np.ndarray], np.ndarray], rows: np.ndarray, frames: int, square: np.ndarray
-) -> np.ndarray:
-    """Share of the velocities' mean `square` (views, points, 2) that is motion, not noise; 1 if a trial is too short.
-
-    Noise in velocities makes each round's delays too small, and too sure. Multiplied by this share, velocities do not
-    (regression calibration: Carroll et al. 2006, Measurement Error in Nonlinear Models, ch. 4). Of errors that are
-    independent in each frame, fourth differences have 1260 times the variance that the velocities have; of a motion,
-    nearly nothing.
-    """
-    reach = VELOCITY_REACH_FRAMES * np.arange(-2, 3)
-    inside = rows[(rows >= reach[-1]) & (rows < frames - reach[-1])]
-    fourth = sum(share * xy_at(inside + step) for share, step in zip((1, -4, 6, -4, 1), reach, strict=True))
-    noise = mean_of_known(np.square(fourth), 0) / 1260
-    return np.nan_to_num(1 - noise / np.where(square > 0.0, square, np.nan), nan=1.0).clip(0.0, 1.0)
 
 
 def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple[SeenImagePoints, np.ndarray]:
@@ -228,8 +198,7 @@ def used_observations(sample: SampledFrames, cameras: Sequence[Camera]) -> tuple
     xy = np.where(exchanged.confidence[..., None] >= sample.min_confidence, exchanged.xy, np.nan)
     index = {name: i for i, name in enumerate(exchanged.names)}
     limbs = tuple((index[a], index[b]) for a, b in REFINEMENT_LIMBS if a in index and b in index)
-    xy = xy - np.nan_to_num(sample.velocity) * sample.late[..., None, None]
-    return SeenImagePoints(xy, sample.velocity, sample.time, limbs), markers.xyz
+    return SeenImagePoints(xy, sample.velocity, sample.time, late=sample.late, limb_pairs=limbs), markers.xyz
 
 
 def refinement_table(refined: Refined) -> list[dict]:

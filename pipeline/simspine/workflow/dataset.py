@@ -24,7 +24,7 @@ from simspine.report.page import Row
 from simspine.report.summary import summary_rows
 from simspine.workflow import stage_files, up_to_date
 from simspine.workflow.config import Config
-from simspine.workflow.results import read_trial, write_quality
+from simspine.workflow.results import files_of_no_trial, read_trial, write_quality
 from simspine.workflow.up_to_date import STAGE_NAMES, RunPaths, StageTask, read_json, read_task_manifest
 
 LIGHT_STYLES = {"check": "yellow", "bad": "red"}
@@ -194,9 +194,9 @@ def export_dataset(config: Config, subjects: Sequence[str]) -> Path:
     for subject in config.subjects:
         files |= _release_files(results, subject, {k: n for k, n in frames.items() if k.startswith(f"{subject}/")})
     recordings.write_dataset_manifest(results, files, manifest_header(config.name, "hdf5", origin, deviations))
-    made = {f"{file.parents[2].name}/{file.stem}" for file in results.glob("*/manifests/*/*.json")}
-    made |= {file.name for file in results.glob("*.h5")} - {path.name}
-    if left := sorted(made - {f"{subject}/{name}" for subject in whole.subjects for name in whole.trials(subject)}):
+    configured = {f"{subject}/{name}" for subject in whole.subjects for name in whole.trials(subject)}
+    others = sorted({file.name for file in results.glob("*.h5")} - {path.name})
+    if left := files_of_no_trial(results, configured) + others:
         text = f"{results} still has files of {names_text(left, 12)}, which the configuration lacks"
         warnings.warn(f"{text}. Remove those that are not to be kept or passed on.", stacklevel=2)
     return path

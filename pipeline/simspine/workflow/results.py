@@ -1,7 +1,9 @@
 """Files of the stages, written and read back; quality, validation and benchmark tables."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+import warnings
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from datetime import date
 from functools import lru_cache
@@ -12,7 +14,7 @@ from simspine import __version__
 from simspine.anatomy.body import Body
 from simspine.anatomy.recipes import read_recipe
 from simspine.anatomy.vertebrae import ClinicalParameters, SpineKinematics
-from simspine.core.errors import InputError, file_version, naming_content, printable
+from simspine.core.errors import InputError, file_version, names_text, naming_content, printable
 from simspine.core.types import Origin
 from simspine.dataset.recordings import open_dataset
 from simspine.estimation.fit_person import SizedBody
@@ -34,6 +36,7 @@ from simspine.workflow.up_to_date import RunPaths, file_checksum, read_json, req
 SEVERITY_STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.INFO: "cyan", None: "green"}
 AS_WRITTEN = "as this version of simspine writes it; make it again with `simspine run`"  # of results
 ALL_FILES = "**/*"  # of a folder, for its checksum
+_ADDED_TO_TRIAL = re.compile("_(people|kinematics|vertebrae)$")  # in names of files, see `RunPaths`
 EXAMPLES_PER_CODE = 3  # findings of one code that the terminal shows
 
 
@@ -106,6 +109,10 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
         records = trial_records(file)
     if not records:
         raise InputError(f"{dataset}: holds no trial, so there is nothing to validate.")
+    folder = dataset if dataset.is_dir() else dataset.parent
+    if others := files_of_no_trial(folder, {f"{record.subject}/{record.trial}" for record in records}):
+        found = f"{folder} has files of {len(others)} more that are no trials of the data set ({names_text(others)})"
+        warnings.warn(f"{found}. They are not in the tables.", stacklevel=2)
     made, text = [], [f"# Validation of {dataset.stem}", ""]
     for name, rows in tables.validation_tables_of(records).items():
         made.append(out / f"{name}.csv")
@@ -114,6 +121,14 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
     made.append(out / "validation.md")
     write_text(made[-1], "\n".join(text))
     return made
+
+
+def files_of_no_trial(results: Path, trials: Collection[str]) -> list[str]:
+    """SUBJECT/TRIAL of the stages' files in a results folder, other than `trials`."""
+    stored = (file for file in results.glob("*/*/*.h5") if file.parents[1].name != "exchange")
+    names = {f"{file.parents[1].name}/{_ADDED_TO_TRIAL.sub('', file.stem)}" for file in stored}
+    names |= {f"{file.parents[2].name}/{file.stem}" for file in results.glob("*/manifests/*/*.json")}
+    return sorted(names.difference(trials))
 
 
 def named_files(arguments: Sequence[str]) -> dict[str, Path]:

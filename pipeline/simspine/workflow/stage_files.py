@@ -245,6 +245,7 @@ def _scale(context: Context) -> None:
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
     about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
     about["person"] = None if sized.person is None else sized.person.as_dict()
+    about["mass"] = person.mass
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
 

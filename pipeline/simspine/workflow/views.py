@@ -131,9 +131,11 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
     _warn_of_other_settings(places)
+    if differing := _given_differently(places):
+        warnings.warn(differing, stacklevel=2)
     folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
-    write_report(out, _comparison_page(dict(zip(names, trials, strict=True))))
+    write_report(out, _comparison_page(dict(zip(names, trials, strict=True)), differing))
     return out
 
 
@@ -169,8 +171,21 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
         warnings.warn(f"{text}. What differs may be due to that; run both alike.", stacklevel=2)
 
 
-def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
-    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D."""
+def _given_differently(places: Sequence[tuple[RunPaths, str]]) -> str:
+    """What was given of the person and the body in one way here and in another there, and what follows; '' if alike."""
+    first, last = (read_json(paths.scaling) for paths, _ in places)
+    keys = ("height", "mass", "recipe", "marker_set")
+    found = [key for key in keys if key in first and first[key] != last.get(key, first[key])]
+    pairs = (f"{key.replace('_', ' ')} {first[key] or 'unknown'} and {last[key] or 'unknown'}" for key in found)
+    follows = "Neither angles nor lengths depend on the mass."
+    if found != ["mass"]:
+        follows = "Lengths cannot be compared, and angles may differ for it."
+    return f"Given differently: {', '.join(pairs)}. {follows}" if found else ""
+
+
+def _comparison_page(trials: Mapping[str, SolvedTrial], differing: str = "") -> ReportContent:
+    """Page on two trials of a movement, {name: trial}: changes, whether they exceed their errors, and both in 3D.
+    differing: a sentence on what they do not have in common."""
     first, last = trials
     figures = {name: (*trial.curvature_figures, *trial.clinical_figures) for name, trial in trials.items()}
     table = comparison_table(figures)
@@ -184,7 +199,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial]) -> ReportContent:
     }
     return ReportContent(
         title=" → ".join(trials),
-        subtitle=beyond_error(changes),
+        subtitle=f"{beyond_error(changes)} {differing}".rstrip(),
         trials=tuple(
             TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
             for name, scene in scenes.items()
