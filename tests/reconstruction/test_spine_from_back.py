@@ -276,11 +276,10 @@ def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_pa
     line, psis, _, _ = seen_on(body, posture(body, Flex_Ext=10))
     rec = ss.spine_from_back(line, psis=psis)
     text = rec.report(tmp_path / "report.html").read_text().replace("\u00a0", " ")
-    reach = 1.96 * np.degrees(rec.spine.lla_sd[0])
-    digits = 0 if reach >= 9.95 else 1
-    wanted = f"{np.degrees(rec.lla[0]):.{digits}f} ± {reach:.{digits}f}°"
-    assert rec.spine.lla_sd[0] > 0.8 * np.radians(11.25), "assumed, so in brackets"
-    assert f'data-label="Value" class="value">({wanted})</td>' in text
+    value, reach = np.degrees(rec.tka[0]), 1.96 * max(np.degrees(rec.spine.tka_sd[0]), 8.0)  # least error in people
+    assert f"Thoracic kyphosis {value:.0f} ± {reach:.0f}°" in text
+    assert rec.spine.lla_sd[0] > 0.8 * np.radians(11.25), "lordosis is assumed, so without a value"
+    assert "Lumbar lordosis, and so lumbar flexion, was not measured" in text
     assert "The spine in both planes" in text
     assert '"curves":[]' in text
     assert '"frames":1' in text
