@@ -195,7 +195,7 @@ def test_a_wide_interval_says_little(found):
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
     sure = said(replace(found, spine=wide), "How sure")
     assert sure.startswith(
-        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the published spread by 0 %."
+        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the spread of healthy people by only 0 %."
     )
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
@@ -206,7 +206,7 @@ def test_a_wide_interval_says_little(found):
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "How sure")
     partly = "Lumbar lordosis was partly measured, not to be used: "  # ± 16°, the error in real people
-    assert f"{partly}the recording narrowed the published spread by 27 %" in sure
+    assert f"{partly}the recording narrowed the spread of healthy people by 27 %" in sure
 
 
 @pytest.mark.parametrize("seen", [False, True])
@@ -237,7 +237,7 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         trial = replace(found, verdict=replace(found.verdict, findings=(refined,)))
         careful = said(trial, "Be careful with")
         assert "without an independent check" in careful
-        assert ("The calibration did not fit." in careful) == failed
+        assert ("The calibration did not fit: " in careful) == failed
         sentence = "The calibration did not fit: true errors can exceed every ±, by an unknown amount."
         assert trial_tables(trial)[0].caption.startswith(sentence) == failed
     assert "failed" not in trial_tables(found)[0].caption

@@ -133,7 +133,8 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     value = name if is_unused else f"{name} {tables.stated_mean(figure, still)}"
     narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
-        narrowed = f": {by} narrowed the published spread by {narrowing_text(figure.share)}"
+        only = "only " * figure.is_assumed
+        narrowed = f": {by} narrowed the spread of healthy people by {only}{narrowing_text(figure.share)}"
     if figure.is_assumed:
         return f"{name} was not measured{narrowed}."
     return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."

@@ -127,9 +127,11 @@ def _bracketed(text: str) -> str:
     return f"({value}){mark}{place}" if "±" in value and not value.startswith("(") else text
 
 
-def source_text(figure: ClinicalFigure) -> str:
-    """What decided the figure; how precise it is, the ± says."""
-    return str(Observability.MEASURED) if figure.decided_by == IMPRECISE else figure.decided_by
+def source_text(figure: ClinicalFigure, still: bool) -> str:
+    """What decided the figure; of what was measured, whether that is precise enough for a result."""
+    if figure.verdict is not Observability.MEASURED:
+        return figure.decided_by
+    return str(Observability.MEASURED) if is_result(figure, still) else IMPRECISE
 
 
 def _without_columns(table: PageTable, unused: Sequence[str]) -> PageTable:
@@ -154,7 +156,7 @@ def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
     if found := norm_of(figure):
         low, high = (number_text(end, 0) for end in found[:2])
         norm = f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({found[2]})"
-    source = source_text(figure) + "; can neither show nor exclude scoliosis" * is_cobb
+    source = source_text(figure, still) + "; can neither show nor exclude scoliosis" * is_cobb
     return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm, source)
 
 
@@ -264,7 +266,7 @@ def _limb_rows(
         cells = [
             text for side in sides for text in (("–", "–") if side is None else (mean_cell(side), _reach_text(side)))
         ]
-        words = {side.name[-1]: source_text(side).partition(" from ")[0] for side in known}
+        words = {side.name[-1]: source_text(side, still).partition(" from ")[0] for side in known}
         source = " / ".join(dict.fromkeys(words.values()))
         if len({*words.values()}) > 1:
             source = ", ".join(f"{SIDE_WORDS[side]} {word}" for side, word in words.items())
