@@ -195,7 +195,8 @@ def test_a_wide_interval_says_little(found):
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
     sure = said(replace(found, spine=wide), "How sure")
     assert sure.startswith(
-        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the spread of healthy people by only 0 %."
+        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the spread of healthy "
+        "people by only 0 %."
     )
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
