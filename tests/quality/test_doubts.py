@@ -60,6 +60,8 @@ def test_the_trunk_rests_on_the_points_that_its_source_names():
         found = doubted([wrong], lla={}, tka={"decided_by": "assumed"}, knee_flexion_l={})
         assert [one.is_unreadable for one in found.values()] == [True, True, False]
         assert [one.decided_by for one in found.values()] == ["contradicted by markers", "assumed", "measured"]
+        assert [is_result(one, still=True) for one in found.values()] == [False, False, True], "a mean is none either"
+        assert stated_mean(found["lla"], still=True).startswith("(")
 
 
 def test_what_a_finding_says_to_ignore_is_no_result():

@@ -79,7 +79,7 @@ def test_freemocap_with_its_yolo_tracker(tmp_path):
 
 
 def test_a_point_without_one_of_its_columns_is_named(tmp_path):
-    """As where a column was lost in a table calculation; the points beside it stay."""
+    """As where a column was lost in a table calculation; the other points stay."""
     names, xyz, _ = native("blazepose33")
     path = tmp_path / "output_data/mediapipe_body_3d_xyz.csv"
     write_wide(path, names, 1000 * xyz)

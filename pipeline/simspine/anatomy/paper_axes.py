@@ -14,7 +14,7 @@ import numpy as np
 from simspine.anatomy.body import Body, body_poses, neutral_poses
 from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError
-from simspine.core.geometry import other_angle_branch, wrap_angles, zxy_angles
+from simspine.core.geometry import other_angle_branch, rotation_angle, wrap_angles, zxy_angles
 from simspine.core.types import Motion
 
 PAPER_RECIPE = "paper"  # the recipe whose joints the axes belong to
@@ -95,9 +95,9 @@ def thorax_left_out(body: Body, motion: Motion) -> float:
     poses, rest = body_poses(body, motion), neutral_poses(body)
     turn = np.swapaxes(poses["T12"][:, :3, :3], 1, 2) @ poses["T1"][:, :3, :3]
     turn = (rest["T12"][:3, :3].T @ rest["T1"][:3, :3]).T @ turn
-    cosine = np.clip((np.trace(turn, axis1=1, axis2=2) - 1) / 2, -1, 1)
-    known = np.isfinite(cosine)
-    return float(np.arccos(cosine[known]).max()) if known.any() else 0.0
+    angle = rotation_angle(turn)
+    known = np.isfinite(angle)
+    return float(angle[known].max()) if known.any() else 0.0
 
 
 @lru_cache(maxsize=1)

@@ -302,6 +302,11 @@ def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), (a * b).sum(-1))
 
 
+def rotation_angle(rotation: np.ndarray) -> np.ndarray:
+    """Angle of rotations (..., 3, 3) about their axis: rad, 0…π."""
+    return np.arccos(np.clip((np.trace(rotation, axis1=-2, axis2=-1) - 1) / 2, -1, 1))
+
+
 def off_vertical(markers: Markers, lower: str, upper: str) -> np.ndarray:
     """(frames,) rad: angle between the vertical and the line from marker `lower` to marker `upper`. markers: y_up."""
     up = markers.xyz[:, markers.index(upper)] - markers.xyz[:, markers.index(lower)]

@@ -7,12 +7,11 @@ from dataclasses import replace
 from simspine.anatomy.clinical import JOINT_POINTS, SIDE_WORDS
 from simspine.quality.findings import Finding, Severity
 from simspine.quality.marker_checks import BONES, FRONT_BACK_CODE, LIMB_PAIRS, SKIN_ORDER_CODE
-from simspine.quality.observability import ClinicalFigure
+from simspine.quality.observability import CONTRADICTED, ClinicalFigure
 
 # Findings whose advice is to leave the angles out, see `tables/advice.yaml`; those about the whole trunk.
 TRUNK_CODES = frozenset({SKIN_ORDER_CODE, FRONT_BACK_CODE})
 UNREADABLE_CODES = frozenset({"bone_length", "limb_unseen"}) | TRUNK_CODES
-CONTRADICTED = "contradicted by markers"  # what decided an angle of the trunk, instead of 'measured'
 _POINTS_OF_COORDINATE = {"hip_flexion": "Knee", "knee_angle": "Ankle", "elbow_flex": "Wrist"}  # of `limb_unseen`
 _POINTS_OF_PLACE: Mapping[str, frozenset[str]] = {
     **{f"{SIDE_WORDS[s]} {bone}": frozenset(s.upper() + p for p in ends) for bone, ends in BONES.items() for s in "rl"},
@@ -26,7 +25,7 @@ def with_doubts(figures: Iterable[ClinicalFigure], findings: Sequence[Finding]) 
     """The figures, each with the places of the findings about points that it rests on.
 
     A figure is unreadable where the advice of such a finding is to leave it out: in the frames of its least or greatest
-    value, or in the whole trial, where it is not called measured either.
+    value, or in the whole trial, where it is not decided either.
     """
     serious = [(one, place) for one in findings if one.severity is not Severity.INFO for place in one.where.split(", ")]
     made = []

@@ -161,6 +161,7 @@ SET_BY_OTHER_ANGLES = "set by the model from the joint's other angles"
 ONE_COORDINATE_FOR_LEVELS = "one coordinate for all levels"
 IMPRECISE = "imprecise"  # measured, with a large standard deviation
 NO_LARGER = "no larger than its error"
+CONTRADICTED = "contradicted by markers"
 ARM_HANGS = "not known: the arm hangs"
 NOT_KNOWN = "not known"
 NO_LABEL = "no label"  # the share that the data decided is not known
@@ -218,8 +219,8 @@ class ClinicalFigure:
 
     @property
     def is_decided(self) -> bool:
-        """Whether it is known, and neither assumed nor set by the model."""
-        return self.is_of_person and not self.is_assumed
+        """Whether it is known, neither assumed nor set by the model, and no markers contradict it."""
+        return self.is_of_person and not self.is_assumed and self.decided_by != CONTRADICTED
 
 
 _VERDICT_OF_WORDS = {

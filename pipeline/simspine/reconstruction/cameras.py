@@ -10,6 +10,7 @@ import numpy as np
 
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
+from simspine.core.geometry import rotation_angle
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
@@ -171,7 +172,7 @@ def _judged_rig(
 def _change_text(given: Camera, refined: Camera) -> str:
     """'cam01 12 mm, 0.4°, +0.3 %': how far a camera moved and turned, and how its focal length changed."""
     moved = 1e3 * np.linalg.norm(refined.centre - given.centre)
-    turned = np.degrees(np.arccos(np.clip((np.trace(refined.R @ given.R.T) - 1) / 2, -1, 1)))
+    turned = np.degrees(rotation_angle(refined.R @ given.R.T))
     return f"{given.name} {moved:.0f} mm, {turned:.1f}°, {100 * (refined.K[0, 0] / given.K[0, 0] - 1):+.1f} %"
 
 

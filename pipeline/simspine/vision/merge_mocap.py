@@ -10,7 +10,7 @@ import numpy as np
 from simspine.core.arrays import NORMAL_95, autocorrelation_time, mean_of_known
 from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import fill_short_gaps, lowpass
-from simspine.core.geometry import markers_in_frame, rigid_fit
+from simspine.core.geometry import markers_in_frame, rigid_fit, rotation_angle
 from simspine.core.skeletons import PointCorrespondence
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers, Origin
 from simspine.io.trc import without_subject_name
@@ -225,7 +225,7 @@ def _diagnosis_text(points: np.ndarray, mocap: np.ndarray, names: Sequence[str],
         if _rms_of_vectors(a * [mirror, 1, 1] @ R.T + t - b) <= limit:
             if mirror < 0:
                 return "it is mirrored (left and right, or a left-handed frame)."
-            angle = np.degrees(np.arccos(np.clip((np.trace(R) - 1) / 2, -1, 1)))
+            angle = np.degrees(rotation_angle(R))
             return (
                 f"a rotation of {angle:.1f}° and a shift of ({t[0]:.3f}, {t[1]:.3f}, {t[2]:.3f}) m would join them. "
                 "Calibrate cameras and motion capture in one frame."

@@ -66,8 +66,10 @@ export class Labels extends EventTarget {
 
   // Make changes that are undone together: [{v, p, x, y, see, how}] of one frame.
   change(frame, changes) {
-    if (this.elsewhere) this.tell("elsewhere");
-    if (this.elsewhere) return false;
+    if (this.elsewhere) {
+      this.tell("elsewhere");
+      return false;
+    }
     const fresh = changes.filter((c) => {
       const old = this.at(frame, c.v, c.p);
       return old && (old.x !== c.x || old.y !== c.y || old.see !== c.see || old.how !== c.how);
