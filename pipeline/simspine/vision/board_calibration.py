@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
 
@@ -19,7 +18,7 @@ from simspine.core.errors import InputError
 from simspine.core.geometry import project_one
 from simspine.core.types import Camera, HoldsArrays
 from simspine.vision.board import LEAST_CORNERS, Board, board_poses_by_view
-from simspine.vision.bundle_adjustment import NormalEquations, changed_camera, sparse_jacobian
+from simspine.vision.bundle_adjustment import ArrowheadEquations, EquationBlocks, changed_camera
 
 COVERAGE_GRID = (8, 6)  # cells along the longer and the shorter side of an image, for its coverage
 
@@ -101,9 +100,9 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
     values, damping = np.zeros(problem.cameras.stop), 1e-4
     equations = problem.equations(values)
     for _ in range(MAX_STEPS):
-        step = equations.system.solved(equations.system.side, damping)
+        step, decrease = equations.step(damping)
         if problem.cost(values + step, equations.noise) <= problem.cost(values, equations.noise):
-            values, damping, size = values + step, max(damping / 10, 1e-9), step @ equations.system.side
+            values, damping, size = values + step, max(damping / 10, 1e-9), decrease
             equations = problem.equations(values)
             if size < CONVERGED_SD**2:
                 break
@@ -115,7 +114,7 @@ def adjust_boards(views: BoardViews, start: PlacedBoards, frame: int) -> BoardFi
     error = np.linalg.norm(corner_residuals(views.xy, views.board.corners, placed), axis=-1)
     return BoardFit(
         cameras=tuple(camera.with_() for camera in placed.cameras),
-        deviation=np.sqrt(np.diag(equations.covariance(problem.cameras))).reshape(-1, problem.count),
+        deviation=np.sqrt(np.diag(equations.covariance())).reshape(-1, problem.count),
         error_px=error,
         wrong=error > max(limit, MIN_WRONG_CORNER_PX),
     )
@@ -129,24 +128,33 @@ def corner_residuals(xy: np.ndarray, corners: np.ndarray, placed: PlacedBoards) 
 
 
 class _BoardEquations(NamedTuple):
-    """Normal equations of a step. frame_sides: (frames, values), each frame's part of the right side. precision: of the
-    priors. squares: (corners seen,) errors² / (Cauchy scale · noise)². noise: px."""
+    """Normal equations of a step: the board's values in each frame, and the cameras' values as their border.
 
-    system: NormalEquations
-    frame_sides: np.ndarray
+    camera_sides: (frames, camera values), each frame's part of the border's right side. precision: (camera values,) of
+    the priors. squares: (corners seen,) errors² / (Cauchy scale · noise)². noise: px.
+    """
+
+    system: ArrowheadEquations
+    camera_sides: np.ndarray
     precision: np.ndarray
     squares: np.ndarray
     noise: float
 
-    def covariance(self, cameras: slice) -> np.ndarray:
+    def step(self, damping: float) -> tuple[np.ndarray, float]:
+        """Step of all values, and the decrease of the cost that it promises."""
+        (boards,), cameras = self.system.damped(damping).solved()
+        decrease = float((boards * self.system.blocks[0].side).sum() + cameras @ self.system.side)
+        return np.r_[boards.ravel(), cameras], decrease
+
+    def covariance(self) -> np.ndarray:
         """Covariance of the cameras' values; at least that of independent normal errors.
 
         Corners of a frame share errors (a board bends, or moves). The covariance is therefore multiplied by the scatter
         of the frames' gradients relative to that expected from the weights, and divided by the squared mean slope of
         the influence function, which falls for large errors (Huber & Ronchetti 2009, ch. 7)."""
-        inverse = self.system.covariance(cameras, LEAST_DAMPING)
-        scatter = np.einsum("fi,ij,fj->", self.frame_sides[:, cameras], inverse, self.frame_sides[:, cameras])
-        by_data = len(inverse) - float(np.diag(inverse) @ self.precision[cameras])  # parameters that data determine
+        inverse = self.system.damped(LEAST_DAMPING).border_covariance()
+        scatter = np.einsum("fi,ij,fj->", self.camera_sides, inverse, self.camera_sides)
+        by_data = len(inverse) - float(np.diag(inverse) @ self.precision)  # parameters that data determine
         weight = 1 / (1 + self.squares)
         slope = float(((1 - self.squares) * weight**2 + weight).sum() / (2 * weight.sum()))
         return inverse * max(1.0, float(scatter) / max(by_data, 1.0) / max(slope, 0.1) ** 2)
@@ -184,8 +192,9 @@ class _BoardProblem:
     def equations(self, values: np.ndarray) -> _BoardEquations:
         """Normal equations of a step from the values."""
         frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
-        columns = self.cameras.start + view[:, None] * self.count + np.arange(self.count)
-        columns = np.c_[columns, 6 * frame[:, None] + np.arange(6)]  # values on which a corner depends
+        camera_columns = view[:, None] * self.count + np.arange(self.count)
+        # Values on which a corner depends.
+        columns = np.c_[6 * frame[:, None] + np.arange(6), self.cameras.start + camera_columns]
         residual, slopes = self._residual(values), []
         for moved in columns.T:
             step = np.zeros_like(values)
@@ -195,13 +204,21 @@ class _BoardProblem:
         squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         root = 1 / (noise * np.sqrt(1 + squares))[:, None]
         weighted = root[..., None] * np.stack(slopes, -1)
-        jacobian = sparse_jacobian(weighted, columns, len(values))
-        frame_sides = np.zeros((len(self.views.xy), len(values)))
-        np.add.at(frame_sides, (frame[:, None], columns), np.einsum("nxi,nx->ni", weighted, root * residual))
         off, precision = self._priors(values)
-        normal, side = jacobian.T @ jacobian + diags_array(precision), frame_sides.sum(0) - precision * off
-        system = NormalEquations(normal, side)
-        return _BoardEquations(system, frame_sides, precision=precision, squares=squares, noise=noise)
+        boards, cameras = len(self.views.xy), len(precision)
+        by_value = np.zeros((len(frame), 2, 6 + cameras))  # derivatives by the frame's board and by all cameras
+        by_value[..., :6] = weighted[..., :6]
+        np.put_along_axis(by_value, 6 + camera_columns[:, None], weighted[..., 6:], -1)
+        products, sides = np.zeros((boards, 6 + cameras, 6 + cameras)), np.zeros((boards, 6 + cameras))
+        for f in range(boards):
+            rows = by_value[frame == f].reshape(-1, 6 + cameras)
+            products[f], sides[f] = rows.T @ rows, rows.T @ (root * residual)[frame == f].ravel()
+        system = ArrowheadEquations(
+            blocks=(EquationBlocks(products[:, :6, :6], products[:, :6, 6:], sides[:, :6]),),
+            border=products[:, 6:, 6:].sum(0) + np.diag(precision),
+            side=sides[:, 6:].sum(0) - precision * off,
+        )
+        return _BoardEquations(system, sides[:, 6:], precision=precision, squares=squares, noise=noise)
 
     def _residual(self, values: np.ndarray) -> np.ndarray:
         """Observed minus projected corners (corners seen, 2) px."""
@@ -209,11 +226,10 @@ class _BoardProblem:
         return corner_residuals(xy, self.views.board.corners, self.placed(values))[np.isfinite(xy).all(-1)]
 
     def _priors(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Differences of values from the priors' means, and 1 / variance, 0 for values without a prior."""
-        off, precision = np.zeros((2, len(values)))
+        """Differences of the cameras' values from the priors' means, and 1 / variance, 0 for those without a prior."""
+        off, precision = np.zeros((2, len(self.start.cameras) * self.count))
         for v, camera in enumerate(self.placed(values).cameras):
-            first = self.cameras.start + v * self.count
-            columns = slice(first + CENTRE.start, first + self.count)
+            columns = slice(v * self.count + CENTRE.start, (v + 1) * self.count)
             centre = camera.K[:2, 2] - (np.array(camera.size) - 1) / 2
             off[columns] = np.r_[centre, camera.distortion, np.log(camera.K[0, 0] / camera.K[1, 1])]
             distortion_sd = DISTORTION_SD[camera.lens][: camera.distortion.size]

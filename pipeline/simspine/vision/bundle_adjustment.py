@@ -147,23 +147,23 @@ def adjust_bundle(
     change = np.zeros_like(deviation) if start is None else start.copy()
     there = np.isfinite(seen.xy).all(-1) & np.isfinite(xyz).all(-1)[:, None]
     xyz = np.nan_to_num(xyz)
-    lengths = np.array([_typical_length(xyz, there, a, b) for a, b in seen.limb_pairs])
+    pairs = np.reshape(seen.limb_pairs, (-1, 2)).astype(int)
+    lengths = np.array([_typical_length(xyz, there, a, b) for a, b in pairs])
     for _ in range(MAX_BUNDLE_ITERATIONS):
         slopes = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
         there &= np.isfinite(slopes.residual).all(-1)  # not behind a camera
         slopes.residual[~there] = 0.0
         weights = _observation_weights(slopes.residual, there)
-        limbs, off = _Limbs(seen.limb_pairs, xyz, lengths), change / np.where(deviation > 0, deviation, 1.0)
-        system = _bundle_equations(slopes, weights, limbs, off, damping=1 / MAX_POINT_MOVE_M**2)
-        moves, step, lengthened = np.split(system.solved(system.side), [xyz.size, xyz.size + change.size])
-        change = change + np.clip(step, -MAX_PARAMETER_STEP_SD, MAX_PARAMETER_STEP_SD).reshape(off.shape) * deviation
-        xyz, lengths = xyz + moves.reshape(xyz.shape), lengths + lengthened
+        limbs, off = _Limbs(pairs, xyz, lengths), change / np.where(deviation > 0, deviation, 1.0)
+        moves, step, lengthened = _step(slopes, weights, limbs, off)
+        change = change + np.clip(step, -MAX_PARAMETER_STEP_SD, MAX_PARAMETER_STEP_SD) * deviation
+        xyz, lengths = xyz + moves, lengths + lengthened
         if np.abs(step).max(initial=0.0) < BUNDLE_CONVERGED_SHARE:
             break
     slopes = linearised_residuals(seen, cameras, change, xyz=xyz, deviation=deviation)
     slopes.residual[~there] = 0.0
-    system = _bundle_equations(slopes, weights, _Limbs(seen.limb_pairs, xyz, lengths), off, damping=0.0)
-    covariance = system.covariance(slice(xyz.size, xyz.size + change.size))
+    system = _step_equations(slopes, weights, _Limbs(pairs, xyz, lengths), off, damping=0.0)
+    covariance = system.border_covariance()[: change.size, : change.size]
     return Adjustment(
         cameras=[changed_camera(camera, row).with_() for camera, row in zip(cameras, change, strict=True)],
         parameter_change=change,
@@ -289,83 +289,144 @@ def _typical_length(xyz: np.ndarray, there: np.ndarray, a: int, b: int) -> float
     return float(np.median(np.linalg.norm(xyz[both, a] - xyz[both, b], axis=-1))) if both.any() else 0.0
 
 
-# The equations of a step: places of points first, then the cameras' parameters, then the limbs' lengths. Factorised in
-# this order, points are eliminated frame by frame.
+class EquationBlocks(NamedTuple):
+    """Equations of n groups of c unknowns that share no equation with one another, only with a border of m unknowns.
 
+    matrix: (n, c, c). coupling: (n, c, m), with the border. side: (n, c), right-hand side.
+    """
 
-class NormalEquations(NamedTuple):
-    """normal: (n, n) JᵀWJ with the priors' precisions. side: (n,) right-hand side."""
-
-    normal: "scipy.sparse.sparray"  # quoted, so that scipy.sparse is not loaded for an annotation
+    matrix: np.ndarray
+    coupling: np.ndarray
     side: np.ndarray
 
-    def solved(self, side: np.ndarray, damping: float = 0.0) -> np.ndarray:
-        """Solution for a right-hand side, (n,) or (n, k), with `damping` times the diagonal added. An unknown without
-        equations stays 0."""
-        diagonal = self.normal.diagonal()
-        matrix = self.normal + scipy.sparse.diags_array(damping * diagonal + (diagonal == 0))
-        return scipy.sparse.linalg.splu(
-            matrix.tocsc(), permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-        ).solve(side)
 
-    def covariance(self, of: slice, damping: float = 0.0) -> np.ndarray:
-        return self.solved(np.eye(len(self.side), of.stop - of.start, -of.start), damping)[of]
+class ArrowheadEquations(NamedTuple):
+    """Normal equations of blocks and of their border, solved by the Schur complement. border: (m, m). side: (m,)."""
 
+    blocks: tuple[EquationBlocks, ...]
+    border: np.ndarray
+    side: np.ndarray
 
-def sparse_jacobian(slopes: np.ndarray, columns: np.ndarray, unknowns: int) -> "scipy.sparse.csr_array":
-    """(rows, unknowns) of derivatives (n, r, k): r rows of each observation, by the k unknowns in columns (n, k)."""
-    n, rows, k = slopes.shape
-    return scipy.sparse.csr_array(
-        (slopes.ravel(), np.repeat(columns, rows, axis=0).ravel(), k * np.arange(n * rows + 1)),
-        shape=(n * rows, unknowns),
-    )
+    def damped(self, damping: float) -> "ArrowheadEquations":
+        """With `damping` times the diagonal added; an unknown without equations stays 0."""
+
+        def damped(matrix: np.ndarray) -> np.ndarray:
+            diagonal = np.diagonal(matrix, axis1=-2, axis2=-1)
+            return matrix + np.eye(matrix.shape[-1]) * (damping * diagonal + (diagonal == 0))[..., None]
+
+        blocks = tuple(block._replace(matrix=damped(block.matrix)) for block in self.blocks)
+        return self._replace(blocks=blocks, border=damped(self.border))
+
+    def solved(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Unknowns of the blocks (n, c), and of the border (m,)."""
+        by_border = self._by_border()
+        alone = [np.linalg.solve(block.matrix, block.side[..., None])[..., 0] for block in self.blocks]
+        pairs = zip(self.blocks, alone, strict=True)
+        side = self.side - sum(np.tensordot(block.coupling, values, ((0, 1), (0, 1))) for block, values in pairs)
+        border = np.linalg.solve(self._complement(by_border), side)
+        return [values - slopes @ border for values, slopes in zip(alone, by_border, strict=True)], border
+
+    def border_covariance(self) -> np.ndarray:
+        """Covariance (m, m) of the border's unknowns."""
+        return np.linalg.inv(self._complement(self._by_border()))
+
+    def _by_border(self) -> list[np.ndarray]:
+        return [np.linalg.solve(block.matrix, block.coupling) for block in self.blocks]
+
+    def _complement(self, by_border: list[np.ndarray]) -> np.ndarray:
+        pairs = zip(self.blocks, by_border, strict=True)
+        return self.border - sum(np.tensordot(block.coupling, slopes, ((0, 1), (0, 1))) for block, slopes in pairs)
 
 
 class _Limbs(NamedTuple):
-    """pairs: indices of points. xyz: (f, p, 3) m, of all points. lengths: (pairs,) m, current estimates."""
+    """pairs: (limbs, 2) indices of points. xyz: (f, p, 3) m, of all points. lengths: (limbs,) m, current estimates."""
 
-    pairs: tuple[tuple[int, int], ...]
+    pairs: np.ndarray
     xyz: np.ndarray
     lengths: np.ndarray
 
+    @property
+    def points(self) -> np.ndarray:
+        """Indices of the points at an end of a limb."""
+        return np.unique(self.pairs)
 
-def _bundle_equations(
-    slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, off: np.ndarray, damping: float
-) -> NormalEquations:
-    """Equations of one step. off: (views, parameters) present changes of the cameras, in prior deviations."""
-    here = frame, view, point = np.nonzero(weights.weight)
-    of_points, of_cameras, k = limbs.xyz.size, off.size, off.shape[1]
-    precision = np.r_[
-        np.full(of_points, (damping + MIN_POINT_INFORMATION) / weights.variance_inflation),
-        np.ones(of_cameras),
-        np.full(len(limbs.pairs), 1 / BONE_LENGTH_SD_M**2),
-    ]
-    root = np.sqrt(weights.weight[here] / weights.variance_inflation)[:, None]
-    by_unknown = np.concatenate([slopes.by_point[here], slopes.by_camera[here]], -1)
-    of_point = 3 * (frame * limbs.xyz.shape[1] + point)[:, None] + np.arange(3)
-    columns = np.c_[of_point, of_points + k * view[:, None] + np.arange(k)]
-    parts = [(root[..., None] * by_unknown, columns, root * slopes.residual[here])]
-    if limbs.pairs:
-        parts.append(_limb_equations(limbs, np.any(weights.weight > 0, axis=1), weights.variance_inflation, of_cameras))
-    jacobian = scipy.sparse.vstack([sparse_jacobian(values, columns, len(precision)) for values, columns, _ in parts])
-    side = jacobian.T @ np.concatenate([residual.ravel() for _, _, residual in parts])
-    side[of_points : of_points + of_cameras] -= off.ravel()
-    return NormalEquations(jacobian.T @ jacobian + scipy.sparse.diags_array(precision), side)
+    @property
+    def others(self) -> np.ndarray:
+        """Indices of the other points."""
+        return np.setdiff1d(np.arange(self.xyz.shape[1]), self.pairs)
 
 
-def _limb_equations(
-    limbs: _Limbs, seen: np.ndarray, inflation: float, of_cameras: int
+def _step(
+    slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, off: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted derivatives (n, 1, 7), columns (n, 7) and residuals (n, 1) of limbs of constant length, in frames that
-    show both ends. seen: (f, p) bool. of_cameras: number of the cameras' parameters."""
-    first, second = np.transpose(limbs.pairs)
-    frame, limb = np.nonzero(seen[:, first] & seen[:, second])
-    ends = np.stack([first[limb], second[limb]], 1)
-    difference = limbs.xyz[frame, ends[:, 0]] - limbs.xyz[frame, ends[:, 1]]
+    """Moves of the points (f, p, 3), changes of the cameras (views, parameters) and of the limbs' lengths."""
+    (of_others, of_limbs), border = _step_equations(
+        slopes, weights, limbs, off, damping=1 / MAX_POINT_MOVE_M**2
+    ).solved()
+    moves = np.empty_like(limbs.xyz)
+    moves[:, limbs.others] = of_others.reshape(len(moves), -1, 3)
+    moves[:, limbs.points] = of_limbs.reshape(len(moves), -1, 3)
+    return moves, border[: off.size].reshape(off.shape), border[off.size :]
+
+
+def _step_equations(
+    slopes: LinearisedResiduals, weights: _Weights, limbs: _Limbs, off: np.ndarray, damping: float
+) -> ArrowheadEquations:
+    """Equations of a step: blocks of a point, blocks of a frame's limbs, and the border: cameras, lengths of limbs.
+
+    off: (views, parameters) present changes of the cameras, in prior deviations.
+    """
+    views, parameters = off.shape
+    lengths = off.size + np.arange(len(limbs.pairs))  # among the border's unknowns
+    weight = (weights.weight / weights.variance_inflation)[..., None, None]
+    by_point, by_camera = weight * slopes.by_point, weight * slopes.by_camera
+    side = np.einsum("fvpxi,fvpx->fpi", by_point, slopes.residual)
+    coupling = np.zeros((*side.shape, off.size + len(lengths)))
+    coupling[..., : off.size] = np.einsum("fvpxi,fvpxk->fpivk", by_point, slopes.by_camera).reshape(*side.shape, -1)
+    matrix = np.einsum("fvpxi,fvpxj->fpij", by_point, slopes.by_point)
+    matrix += np.eye(3) * (damping + MIN_POINT_INFORMATION) / weights.variance_inflation
+    border, each = np.zeros((views, parameters, views, parameters)), np.arange(views)
+    border[each, :, each] = np.einsum("fvpxk,fvpxl->vkl", by_camera, slopes.by_camera, optimize=True)
+    camera_side = np.einsum("fvpxk,fvpx->vk", by_camera, slopes.residual, optimize=True) - off
+    seen = np.any(weights.weight > 0, axis=1)
+    by_end, root, short = _limb_equations(limbs, seen, weights.variance_inflation)
+    of_points, c = limbs.points, by_end.shape[-1]
+    of_frames = np.zeros((len(side), len(of_points), 3, len(of_points), 3))
+    every = np.arange(len(of_points))
+    of_frames[:, every, :, every] = matrix[:, of_points].swapaxes(0, 1)
+    limb_coupling = coupling[:, of_points].reshape(len(side), c, -1)
+    limb_coupling[..., lengths] -= by_end.swapaxes(1, 2) * root[:, None]
+    return ArrowheadEquations(
+        blocks=(
+            EquationBlocks(
+                *(values[:, limbs.others].reshape(-1, *values.shape[2:]) for values in (matrix, coupling, side))
+            ),
+            EquationBlocks(
+                of_frames.reshape(-1, c, c) + by_end.swapaxes(1, 2) @ by_end,
+                limb_coupling,
+                side[:, of_points].reshape(-1, c) + np.einsum("flc,fl->fc", by_end, short),
+            ),
+        ),
+        border=scipy.linalg.block_diag(
+            border.reshape(off.size, off.size) + np.eye(off.size),
+            np.diag((root**2).sum(0) + 1 / BONE_LENGTH_SD_M**2),
+        ),
+        side=np.r_[camera_side.ravel(), -(root * short).sum(0)],
+    )
+
+
+def _limb_equations(limbs: _Limbs, seen: np.ndarray, inflation: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted derivatives (f, limbs, c) of limbs of constant length by the coordinates of `limbs.points`; by that
+    length, negated (f, limbs); and residuals (f, limbs). They are 0 in frames that do not show both ends.
+
+    seen: (f, p) bool.
+    """
+    first, second = limbs.pairs.T
+    difference = limbs.xyz[:, first] - limbs.xyz[:, second]
     distance = np.maximum(np.linalg.norm(difference, axis=-1), 1e-6)
-    direction = difference / distance[:, None]
-    root = 1 / (LIMB_LENGTH_SD_M * np.sqrt(inflation))
-    places = 3 * (frame[:, None] * seen.shape[1] + ends)[..., None] + np.arange(3)
-    columns = np.c_[places.reshape(len(frame), 6), limbs.xyz.size + of_cameras + limb]
-    slopes = root * np.c_[direction, -direction, -np.ones(len(frame))]
-    return slopes[:, None], columns, root * (limbs.lengths[limb] - distance)[:, None]
+    root = (seen[:, first] & seen[:, second]) / (LIMB_LENGTH_SD_M * np.sqrt(inflation))
+    pull, limb = difference * (root / distance)[..., None], np.arange(len(first))
+    by_end = np.zeros((*root.shape, len(limbs.points), 3))
+    by_end[:, limb, np.searchsorted(limbs.points, first)] = pull
+    by_end[:, limb, np.searchsorted(limbs.points, second)] = -pull
+    return by_end.reshape(*root.shape, -1), root, root * (limbs.lengths - distance)
