@@ -188,9 +188,10 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
     keypoints = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
 
-    def fit(points: Keypoints, cameras: Sequence[Camera]) -> _Agreement:
+    def fit(points: Keypoints, cameras: Sequence[Camera], **options) -> _Agreement:
         limit = MIX_UP_IMAGE_SHARE * max((max(camera.size) for camera in cameras), default=1)
-        report = triangulate_with_report(points, cameras, min_confidence=min_confidence, max_error_px=limit)[1]
+        options |= {"min_confidence": min_confidence, "max_error_px": limit}
+        report = triangulate_with_report(points, cameras, **options)[1]
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
 
@@ -204,7 +205,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             before > 1 - MIN_MIX_UP_GAIN and error < MIX_UP_CLOSE_PX
         ):
             continue
-        corrected = fit(undone, seen_by)
+        corrected = fit(undone, seen_by, fix_swaps=False)  # exchanged sides add to no mix-up's agreement
         after, error_after = corrected.of(views)
         better = after > before + MIN_MIX_UP_GAIN
         # A shift or a size chosen for two views makes up for an inexact calibration of one of them.
