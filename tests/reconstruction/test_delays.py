@@ -71,7 +71,7 @@ def test_delays_are_found_among_several_people(preset, frames, metres):
     assert np.nanmedian(np.linalg.norm(apart, axis=-1)) < metres
 
 
-@pytest.mark.parametrize("second", [30000 / 1001, 30.25])
+@pytest.mark.parametrize("second", [30000 / 1001, pytest.param(30.25, marks=pytest.mark.long)])
 def test_rates_that_differ_are_solved_with_their_drift(second):
     """The second view is filmed anew at its own rate, from 5.4 frames later on; the walk at each instant is known."""
     keypoints, cameras, _ = walk("exact", 3, 160)

@@ -311,12 +311,12 @@ def test_one_camera_written_otherwise_than_the_others(kind, count):
 @pytest.mark.parametrize(
     ("kind", "written"),
     [
-        ("transposed", lambda R, t, place: (R.T, t)),
+        pytest.param("transposed", lambda R, t, place: (R.T, t), marks=pytest.mark.long),
         ("transposed", lambda R, t, place: (R.T, -R.T @ place)),
         ("centre", lambda R, t, place: (R, place)),
-        ("centre", lambda R, t, place: (R, -place)),
+        pytest.param("centre", lambda R, t, place: (R, -place), marks=pytest.mark.long),
         ("inverse", lambda R, t, place: (R.T, place)),
-        ("graphics", lambda R, t, place: (R * [[1], [-1], [-1]], t * [1, -1, -1])),
+        pytest.param("graphics", lambda R, t, place: (R * [[1], [-1], [-1]], t * [1, -1, -1]), marks=pytest.mark.long),
         ("graphics", lambda R, t, place: (R.T * [1, -1, -1], place)),
     ],
 )

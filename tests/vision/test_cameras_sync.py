@@ -20,7 +20,7 @@ def test_whole_frames(late):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("late", [[0, 0.5, -0.5, 0.25], [0, 6.4, -11.7, 2.5]])
+@pytest.mark.parametrize("late", [pytest.param([0, 0.5, -0.5, 0.25], marks=pytest.mark.long), [0, 6.4, -11.7, 2.5]])
 def test_fractions_of_a_frame(late):
     keypoints, cameras, _ = walk("finetuned", 3)
     clocks = find_delays(shift_views(keypoints, np.negative(late)), cameras)

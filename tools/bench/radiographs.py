@@ -231,8 +231,9 @@ def _ridge(features: np.ndarray, target: np.ndarray) -> np.ndarray:
             test, train = known[fold], np.delete(known, fold)
             if len(train) < FOLDS:
                 continue
-            penalty = min(RIDGE_PENALTIES, key=lambda p: _inner_error(features[train], columns[train, column], p))
-            found[test, column] = _ridge_fit(features[train], columns[train, column], penalty)(features[test])
+            least = _inner_errors(features[train], columns[train, column]).argmin()
+            fit = _ridge_fits(features[train], columns[train, column])
+            found[test, column] = fit(features[test])[:, least]
     return found.reshape(target.shape)
 
 
@@ -240,16 +241,19 @@ def _folds(count: int) -> list[np.ndarray]:
     return [np.arange(first, count, FOLDS) for first in range(min(FOLDS, count))]
 
 
-def _inner_error(features: np.ndarray, target: np.ndarray, penalty: float) -> float:
-    total = 0.0
+def _inner_errors(features: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Sum of squared errors (penalties,) of predictions by ten folds."""
+    total = np.zeros(len(RIDGE_PENALTIES))
     for fold in _folds(len(target)):
-        fit = _ridge_fit(np.delete(features, fold, 0), np.delete(target, fold), penalty)
-        total += float(np.square(fit(features[fold]) - target[fold]).sum())
+        fit = _ridge_fits(np.delete(features, fold, 0), np.delete(target, fold))
+        total += np.square(fit(features[fold]) - target[fold, None]).sum(0)
     return total
 
 
-def _ridge_fit(features: np.ndarray, target: np.ndarray, penalty: float) -> Callable[[np.ndarray], np.ndarray]:
+def _ridge_fits(features: np.ndarray, target: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Predictions (people, penalties) from features: with each of the penalties, by one eigendecomposition."""
     centre, mean = features.mean(0), float(target.mean())
     about = features - centre
-    weights = np.linalg.solve(about.T @ about + penalty * np.eye(about.shape[1]), about.T @ (target - mean))
+    values, vectors = np.linalg.eigh(about.T @ about)
+    weights = vectors @ ((about @ vectors).T @ (target - mean) / (values + RIDGE_PENALTIES[:, None])).T
     return lambda other: (other - centre) @ weights + mean
