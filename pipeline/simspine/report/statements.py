@@ -185,6 +185,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         rest = [f"and {len(found) - _MAX_CAUSES} more"] * (len(found) > _MAX_CAUSES)
         head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"
         parts += [f"{head}: {'; '.join(found[:_MAX_CAUSES] + rest)}."] * bool(found)
+    parts += [words["cures"]] * bool(warned)
     return " ".join(parts) or "Nothing stood out."
 
 
