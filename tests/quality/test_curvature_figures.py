@@ -60,10 +60,11 @@ def test_an_angle_that_no_frame_knows():
 
 
 @pytest.mark.parametrize(
-    ("values", "cut"), [([5, 5, 1, 9, 5, 5], False), ([5, 5, 1, 7, 9, 5], True), ([0, 5, 9, 5, 5, 5], True)]
+    ("values", "cut"),
+    [([5, 5, 1, 9, 5, 5], (False, False)), ([5, 5, 1, 7, 9, 5], (False, True)), ([0, 5, 9, 5, 5, 5], (True, False))],
 )
 def test_a_movement_that_an_end_of_the_trial_may_cut_off(values, cut):
     """Least or greatest within two frames of the first or the last one."""
     (found,) = curvature_figures({"lla": (np.radians(values), None)}, np.ones(6, bool), {"lla": False})
-    assert found.is_cut == cut
+    assert found.cut == cut
     assert found.ends == (int(np.argmin(values)), int(np.argmax(values)))

@@ -98,3 +98,12 @@ def test_a_change_within_its_error_is_in_brackets(mean, shown):
     turned = replace(figure("pelvis rotation"), mean=mean, is_change=True)
     assert mean_cell(turned).startswith("(") != shown
     assert not mean_cell(replace(turned, is_change=False)).startswith("(")
+
+
+def test_a_point_that_a_camera_shows_elsewhere_marks_the_angles_of_its_joint():
+    """The finding is information, since other cameras see the point. The shoulder's angles do not rest on a knee."""
+    found = doubted([Finding("view_point_unused", "info", "a", "b", where="cam03, RKnee")], **LIMBS)
+    marked = {name: one.doubts for name, one in found.items() if one.doubts}
+    assert marked == {
+        f"{name}_r": ("RKnee",) for name in ("hip_flexion", "hip_rotation", "knee_flexion", "ankle_dorsiflexion")
+    }

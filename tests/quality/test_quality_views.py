@@ -42,7 +42,7 @@ def report_with_a_hidden_knee(kept: int) -> TriangulationReport:
     )
 
 
-@pytest.mark.parametrize(("kept", "said"), [(4, ["cam02"]), (5, []), (10, [])])
+@pytest.mark.parametrize(("kept", "said"), [(4, ["cam02, RKnee"]), (5, []), (10, [])])
 def test_a_point_that_one_camera_shows_elsewhere(kept, said):
     found = list(check_points_of_views(report_with_a_hidden_knee(kept)))
     assert [finding.where for finding in found] == said

@@ -131,19 +131,6 @@ def test_curves_are_saved_as_a_table_and_as_a_picture(window, scene):
     assert ".p-curve" in saved["svg"].partition("<style")[2], "with the page's styles"
 
 
-def test_the_frame_that_others_count_from_is_called_the_reference(browser, scene, tmp_path):
-    """Its value has no ±; a value of 0 with one has it."""
-    values, sd = np.arange(len(scene.curves[0].values)) - 0.0, np.full(len(scene.curves[0].values), 3.0)
-    sd[0] = np.nan
-    some = replace(scene, curves=(replace(scene.curves[0], values=values, sd=sd, band=None),))
-    trials = (content.TrialSection("walk", player=pack_scene(some)),)
-    write_report(tmp_path / "p.html", content.ReportContent("walk", trials=trials, alone=True))
-    with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
-        assert window.root.locator(".p-reading").inner_text() == "0°, the reference"
-        window.part("slider").fill("1")
-        assert window.root.locator(".p-reading").inner_text() == "1 ± 6°"
-
-
 def test_the_reading_is_the_curve(window, scene):
     window.part("slider").fill("25")
     readings = window.root.locator(".p-reading").all_inner_texts()
@@ -410,21 +397,21 @@ def test_a_panel_says_which_side_is_no_result_and_on_which_finding_it_rests(brow
 
 
 def test_a_change_within_its_error_is_in_brackets_at_the_cursor(browser, scene, tmp_path):
-    """By 0, 3 and 5 degrees since the first frame, each ± 4: only the last is one. An angle of 3° is measured."""
+    """By 0, 3 and 5 degrees from the mean, each ± 4: only the last is one. An angle of 3° is measured."""
     values, sd = np.full(scene.frames, 5.0), np.full(scene.frames, 2.0)
-    values[:2], sd[0] = (0, 3), np.nan
+    values[:2] = (0, 3)
     turned = replace(scene.curves[0], values=values, sd=sd, change=True, label="Turn")
     player = pack_scene(replace(scene, curves=(turned, replace(turned, change=False, label="Angle"))))
     write_report(tmp_path / "p.html", content.ReportContent("p", trials=(content.TrialSection("t", player=player),)))
     with Opened(browser, (tmp_path / "p.html").as_uri()) as window:
         for frame, wanted in (
-            (0, ["0°, the reference"] * 2),
+            (0, ["(0 ± 4°)", "0 ± 4°"]),
             (1, ["(3 ± 4°)", "3 ± 4°"]),
             (2, ["5 ± 4°"] * 2),
         ):
             window.do(f"p.seek({frame})")
             assert window.root.locator(".p-reading span").all_inner_texts() == wanted
-        assert "0: first frame" in window.root.locator(".p-key").first.text_content()
+        assert "0: mean" in window.root.locator(".p-key").first.text_content()
 
 
 def test_means_of_both_sides_fit_a_telephone(browser, scene, tmp_path):

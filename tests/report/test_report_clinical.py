@@ -165,7 +165,7 @@ def test_a_limb_angle_that_the_model_sets_has_no_row(tables):
 def test_a_norm_stands_where_it_fits_and_nowhere_else(tables):
     """Mac-Thiong: 39.5 ± 7.75 (sd): 95 % lie within 24 and 55."""
     assert _row(tables[0], "Sacral slope")["Norm"] == "24 … 55° (709 standing adults, Mac-Thiong 2011)"
-    for label in ("T1 slope", "Cervical", "Sideways bend"):
+    for label in ("T1 slope", "Cervical", "Coronal Cobb angle"):
         assert _row(tables[0], label)["Norm"] == "–", label
 
 

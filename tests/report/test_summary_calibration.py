@@ -7,7 +7,7 @@ from simspine.report.summary import summary_rows
 CLEAN = {"cameras_off": [], "cameras_off_as_used": [], "cameras_unjudged": [], "cameras_refined": False}
 
 
-REFINED = "after refinement no misfit shows in the same detections; this is no independent check"
+REFINED = "refined from the same detections, without an independent check"
 
 
 def calibration(**found):

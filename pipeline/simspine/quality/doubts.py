@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from simspine.anatomy.clinical import JOINT_POINTS, SIDE_WORDS
 from simspine.quality.findings import Finding, Severity
-from simspine.quality.marker_checks import BONES, FRONT_BACK_CODE, LIMB_PAIRS, SKIN_ORDER_CODE
+from simspine.quality.marker_checks import BONES, FRONT_BACK_CODE, LIMB_PAIRS, SKIN_ORDER_CODE, VIEW_POINT_CODE
 from simspine.quality.observability import CONTRADICTED, ClinicalFigure
 
 # Findings whose advice is to leave the angles out, see `tables/advice.yaml`; those about the whole trunk.
@@ -27,7 +27,8 @@ def with_doubts(figures: Iterable[ClinicalFigure], findings: Sequence[Finding]) 
     A figure is unreadable where the advice of such a finding is to leave it out: in the frames of its least or greatest
     value, or in the whole trial, where it is not decided either.
     """
-    serious = [(one, place) for one in findings if one.severity is not Severity.INFO for place in one.where.split(", ")]
+    named = [one for one in findings if one.severity is not Severity.INFO or one.code == VIEW_POINT_CODE]
+    serious = [(one, place) for one in named for place in one.where.split(", ")]
     made = []
     for figure in figures:
         about = [(one, place) for one, place in serious if place and _rests_on(figure, one.code, place)]

@@ -150,6 +150,7 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
 # Checks of skin markers: are they seen, and in the order of their names?
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
+VIEW_POINT_CODE = "view_point_unused"  # of points that one camera shows elsewhere than the others
 
 
 def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
@@ -335,11 +336,11 @@ def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:
             side = next(iter(sides)) if len(sides) == 1 < len(names) else None
             hidden = f" All are of the {side} side: probably hidden by the body." if side else ""
             yield Finding(
-                "view_point_unused",
+                VIEW_POINT_CODE,
                 Severity.INFO,
                 f"{camera}: of these points less than {limit.value:g} % of the detections fit the other cameras: "
                 f"{names_text(texts)}. The rest were rejected.{hidden}",
-                where=camera,
+                where=", ".join([camera, *names]),
             )
 
 

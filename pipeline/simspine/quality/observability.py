@@ -180,8 +180,8 @@ class ClinicalFigure:
     value. decided_by: what decided the figure, in words. range_sd: standard deviation of the range (maximum − minimum),
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
     which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model. ends:
-    frames of minimum and maximum. is_cut: whether one is at an end of the trial, so that the movement may go on.
-    is_change: whether it counts from the first frame. doubts, is_unreadable: see `simspine.quality.doubts`.
+    frames of minimum and maximum. cut: whether each is at an end of the trial, so that the movement may go on.
+    is_change: whether it counts from its mean. doubts, is_unreadable: see `simspine.quality.doubts`.
     """
 
     name: str
@@ -196,7 +196,7 @@ class ClinicalFigure:
     range_sd: float | None = None
     share: float = float("nan")
     ends: tuple[int, ...] = ()
-    is_cut: bool = False
+    cut: tuple[bool, ...] = ()
     is_change: bool = False
     doubts: tuple[str, ...] = ()
     is_unreadable: bool = False
@@ -335,7 +335,7 @@ def angle_statistics(
         "known_share": len(known) / int(kept.sum()),
         "range_sd": float(np.hypot(*ends)) if np.isfinite(ends).all() and np.ptp(known) else None,
         "ends": tuple(ends_at.tolist()),
-        "is_cut": bool((np.minimum(ends_at, len(values) - 1 - ends_at) < CUT_FRAMES).any()),
+        "cut": tuple((np.minimum(ends_at, len(values) - 1 - ends_at) < CUT_FRAMES).tolist()),
     }
 
 

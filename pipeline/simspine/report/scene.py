@@ -87,7 +87,7 @@ class Curve:
     for a panel of its own. chosen: shown from the start. assumed: the recording did not decide it; it is drawn dashed.
     stated: text of the mean, or of the range in a movement, with its interval. least: smallest possible value, at which
     the drawn interval ends. result: whether it is one, as in the tables; else its values are in brackets. doubts:
-    places of the findings on which it rests. change: whether it counts from the first frame.
+    places of the findings on which it rests. change: whether it counts from its mean.
     """
 
     name: str

@@ -54,6 +54,7 @@ _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 PELVIS_SKIN_NAMES = {name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS}
+_CAMERA_CHANGE = re.compile(r"(\d+) mm, ([\d.]+)°, [+-]([\d.]+) %")  # of a camera, in the finding of a refinement
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
@@ -70,14 +71,12 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 
 def recorded_sentence(trial: SolvedTrial) -> str:
-    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), all used; …'."""
+    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), none rejected; …'."""
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
-    used = (
-        f"{rejected} frame{'s' * (rejected > 1)} rejected" if rejected else "all used" if spine.frames > 1 else "used"
-    )
+    used = f"{rejected or 'none'} rejected" if rejected or spine.frames > 1 else "used"
     frames = f"{frames if spine.frames > 1 else 'one frame'}, {used}"
-    frames += ", the calibration did not fit" * did_not_fit(trial.findings)
+    frames += "; the calibration did not fit" * did_not_fit(trial.findings)
     source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
     return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
 
@@ -116,8 +115,11 @@ def _certainty_sentence(trial: SolvedTrial) -> str:
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
     texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
     curvature = [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
-    usable = [page_words("usable")["none"]] * (not trial_sections.usable_figures(trial))
-    return " ".join([*usable, *curvature])
+    of_source = defaultdict[str, list[str]](list)
+    for one in trial_sections.usable_figures(trial):
+        of_source[re.split("[:,]", one.decided_by)[0]].append(trial_sections.short_name(one))
+    usable = [f"{source.capitalize()}: {', '.join(_joined_sides(names))}." for source, names in of_source.items()]
+    return " ".join([*(usable or [page_words("usable")["none"]]), *curvature])
 
 
 def _stood_still(trial: SolvedTrial) -> bool:
@@ -125,7 +127,7 @@ def _stood_still(trial: SolvedTrial) -> bool:
 
 
 def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
-    """A sentence on a curvature. by: what narrowed its spread. still: whether the person stood still."""
+    """A sentence on a curvature. by: what lowered its uncertainty. still: whether the person stood still."""
     name = figure.label.partition(",")[0]
     if figure.mean is None:
         return f"{name} is not known."
@@ -134,7 +136,8 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
         only = "only " * figure.is_assumed
-        narrowed = f": {by} narrowed the spread of healthy people by {only}{narrowing_text(figure.share)}"
+        smaller = f"{only}{narrowing_text(figure.share)} smaller"
+        narrowed = f": {by} made its uncertainty {smaller} than the spread of healthy people"
     if figure.is_assumed:
         return f"{name} was not measured{narrowed}."
     return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
@@ -178,7 +181,10 @@ def _caution_sentence(trial: SolvedTrial) -> str:
         places = ", ".join(filter(None, (finding.where, frames)))
         causes[finding.severity].append(f"{cause} ({places})" if places else cause)
     words = page_words("careful")
-    parts = [words["misfit"]] * did_not_fit(trial.findings) + [words["refined"]] * is_refined(trial.findings)
+    parts = [words["refined"]] * is_refined(trial.findings)
+    if did_not_fit(trial.findings):
+        changes = _CAMERA_CHANGE.findall(" ".join(finding.message for finding in warned))
+        parts.insert(0, words["misfit"].format(*np.array(changes or [(0, 0, 0)], float).max(0)))
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):

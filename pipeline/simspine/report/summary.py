@@ -66,7 +66,7 @@ def _calibration_line(summary: Mapping[str, Any]) -> Row:
     if as_used := _disagreement_text(summary, "_as_used"):
         note, light = f"{'After refinement: ' * bool(refined)}{as_used} See the findings.", "check"
     elif given := _disagreement_text(summary, ""):
-        settled = "after refinement no misfit shows in the same detections; this is no independent check"
+        settled = "refined from the same detections, without an independent check"
         note = settled if refined else f"As given: {given} See the findings."
         light = "check"
     elif unjudged:

@@ -54,6 +54,7 @@ CONSTANT_RANGE = 1e-6  # degrees or mm
 # Noise alone has a range of 5 to 6.5 standard deviations in 100 to 1000 independent frames (Tippett 1925, Biometrika
 # 17), a difference of two frames 2.8 within 95 %: a range that says something is twice its ±.
 LEAST_RANGE_RATIO = 2.0
+LARGEST_RANGE_ERROR_DEG = 20.0  # of a 95 % interval: beyond it, angles near a singularity exceed their linear intervals
 DOUBT_SIGN = "▲"  # as the sign of warnings
 NO_RESULT = " (not a result)"  # in tables that are saved
 UNKNOWN_FROM_DEG = 90.0  # angles with a larger ± are not shown
@@ -186,19 +187,20 @@ def with_marks(text: str, *figures: ClinicalFigure) -> str:
 
 def is_range_shown(figure: ClinicalFigure) -> bool:
     """Whether the recording shows a change: it decided the quantity, not only in part, and the range exceeds that of
-    noise (`LEAST_RANGE_RATIO`).
+    noise (`LEAST_RANGE_RATIO`), with a ± of at most `LARGEST_RANGE_ERROR_DEG`.
 
     A finding can say that the angle is not to be read.
     """
     sd = figure.range_sd
     is_larger = sd is None or is_beyond(range_of(figure), LEAST_RANGE_RATIO * sd, figure.unit)
+    is_sure = sd is None or figure.unit != "deg" or NORMAL_95 * sd <= LARGEST_RANGE_ERROR_DEG
     is_read = figure.is_decided and not figure.is_unreadable
-    return is_read and not str(figure.verdict).startswith("partly") and is_larger
+    return is_read and not str(figure.verdict).startswith("partly") and is_larger and is_sure
 
 
 def range_text(figure: ClinicalFigure) -> str:
     """The range with its interval: '40.4 ± 9.2°', 'at least 40.4 ± 9.2°' where the trial may cut the movement off."""
-    return "at least " * figure.is_cut + interval_text(range_of(figure), figure.range_sd, figure.unit)
+    return "at least " * any(figure.cut) + interval_text(range_of(figure), figure.range_sd, figure.unit)
 
 
 def range_cell(figure: ClinicalFigure) -> str:

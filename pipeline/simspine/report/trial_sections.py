@@ -10,7 +10,7 @@ import numpy as np
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.arrays import frame_ranges
+from simspine.core.arrays import frame_ranges, mean_of_known
 from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.doubts import with_doubts
@@ -73,7 +73,7 @@ def chain_of_body(spine: Markers) -> Markers:
 
 def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
     """Curves of regions, lordosis, kyphosis and clinical parameters; none for a single frame."""
-    clinical, (turned, sd) = spine.clinical, from_first_frame(spine)
+    clinical, turned, sd = spine.clinical, turned_about_mean(spine), spine.angles_sd
     angles: dict[str, tuple[np.ndarray, np.ndarray | None]] = {
         key: (getattr(spine, key), getattr(spine, f"{key}_sd")) for key in tables.CURVATURE_KEYS
     }
@@ -85,20 +85,13 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], s
     return angle_curves(angles, figures, still) if spine.frames > 1 else ()
 
 
-def from_first_frame(spine: SpineKinematics) -> tuple[np.ndarray, np.ndarray | None]:
-    """The spine's angles and their deviations; rotation of pelvis and thorax in the room counts from the first frame.
-
-    Its deviation is that of a difference of two frames with independent errors, so the first has none.
-    """
-    angles, sd = np.array(spine.angles), None if spine.angles_sd is None else np.array(spine.angles_sd)
+def turned_about_mean(spine: SpineKinematics) -> np.ndarray:
+    """The spine's angles; rotation of pelvis and thorax in the room counts from its mean over the trial."""
+    angles = np.array(spine.angles)
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
-        place = spine.levels.index(segment)
-        first = np.flatnonzero(np.isfinite(angles[:, place, 2]))[:1]
-        angles[:, place, 2] -= angles[first, place, 2].sum()
-        if sd is not None:
-            sd[:, place, 2] = np.hypot(sd[:, place, 2], sd[first, place, 2].sum())
-            sd[first, place, 2] = np.nan
-    return angles, sd
+        turn = angles[:, spine.levels.index(segment), 2]
+        turn -= mean_of_known(turn, 0)
+    return angles
 
 
 def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: bool = True) -> tuple[Curve, ...]:
@@ -171,8 +164,10 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
     """The first `usable_figures` with the moments of their ends; 'at least' where the recording cuts a movement off."""
     time, rows, figures = trial.spine.time, list[tuple[str, ...]](), usable_figures(trial)
     for one in figures[:MOST_USABLE]:
-        moments = " … ".join(number_text(time[frame], 2) for frame in one.ends)
-        rows.append((short_name(one), ends_in_words(one), page.unbreakable(f"{moments} s"), tables.range_cell(one)))
+        edges = [" (end)" if 2 * frame > len(time) else " (start)" for frame in one.ends]
+        parts = zip(one.ends, edges, one.cut, strict=True)
+        moments = " … ".join(number_text(time[frame], 2) + edge * is_cut for frame, edge, is_cut in parts)
+        rows.append((short_name(one), ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one)))
     said = page.page_words("usable")
     which = "roughly" if did_not_fit(trial.findings) else "caption"
     still = said["means"] * tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
@@ -212,7 +207,7 @@ def segment_figures(
     """Angles of pelvis and thorax in the room; none without standard deviations. kept: (frames,). sources: as below."""
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
-    spine = replace(spine, angles=from_first_frame(spine)[0])
+    spine = replace(spine, angles=turned_about_mean(spine))
     for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):

@@ -191,10 +191,7 @@ class _BoardProblem:
 
     def equations(self, values: np.ndarray) -> _BoardEquations:
         """Normal equations of a step from the values."""
-        frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
-        camera_columns = view[:, None] * self.count + np.arange(self.count)
-        # Values on which a corner depends.
-        columns = np.c_[6 * frame[:, None] + np.arange(6), self.cameras.start + camera_columns]
+        columns = self._columns()
         residual, slopes = self._residual(values), []
         for moved in columns.T:
             step = np.zeros_like(values)
@@ -203,22 +200,33 @@ class _BoardProblem:
         noise = max(MIN_CORNER_NOISE_PX, 1.4826 * float(np.median(np.abs(residual))))
         squares = (residual**2).sum(-1) / (CAUCHY_SCALE * noise) ** 2
         root = 1 / (noise * np.sqrt(1 + squares))[:, None]
-        weighted = root[..., None] * np.stack(slopes, -1)
+        products, sides = self._by_frame(columns, root[..., None] * np.stack(slopes, -1), root * residual)
         off, precision = self._priors(values)
-        boards, cameras = len(self.views.xy), len(precision)
-        by_value = np.zeros((len(frame), 2, 6 + cameras))  # derivatives by the frame's board and by all cameras
-        by_value[..., :6] = weighted[..., :6]
-        np.put_along_axis(by_value, 6 + camera_columns[:, None], weighted[..., 6:], -1)
-        products, sides = np.zeros((boards, 6 + cameras, 6 + cameras)), np.zeros((boards, 6 + cameras))
-        for f in range(boards):
-            rows = by_value[frame == f].reshape(-1, 6 + cameras)
-            products[f], sides[f] = rows.T @ rows, rows.T @ (root * residual)[frame == f].ravel()
         system = ArrowheadEquations(
             blocks=(EquationBlocks(products[:, :6, :6], products[:, :6, 6:], sides[:, :6]),),
             border=products[:, 6:, 6:].sum(0) + np.diag(precision),
             side=sides[:, 6:].sum(0) - precision * off,
         )
         return _BoardEquations(system, sides[:, 6:], precision=precision, squares=squares, noise=noise)
+
+    def _columns(self) -> np.ndarray:
+        """Values (corners seen, 6 + count) on which a corner depends: of its frame's board, of its camera."""
+        frame, view, _ = np.nonzero(np.isfinite(self.views.xy).all(-1))
+        of_camera = self.cameras.start + view[:, None] * self.count + np.arange(self.count)
+        return np.c_[6 * frame[:, None] + np.arange(6), of_camera]
+
+    def _by_frame(self, columns: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Products JᵀJ (frames, k, k) and Jᵀr (frames, k) of each frame, by its board's 6 values and all cameras'."""
+        boards, k = len(self.views.xy), 6 + self.cameras.stop - self.cameras.start
+        jacobian = np.zeros((*residual.shape, k))
+        jacobian[..., :6] = slopes[..., :6]
+        np.put_along_axis(jacobian, 6 + columns[:, None, 6:] - self.cameras.start, slopes[..., 6:], -1)
+        products, sides = np.zeros((boards, k, k)), np.zeros((boards, k))
+        for board in range(boards):
+            of_board = columns[:, 0] == 6 * board
+            rows = jacobian[of_board].reshape(-1, k)
+            products[board], sides[board] = rows.T @ rows, rows.T @ residual[of_board].ravel()
+        return products, sides
 
     def _residual(self, values: np.ndarray) -> np.ndarray:
         """Observed minus projected corners (corners seen, 2) px."""

@@ -376,42 +376,56 @@ def _step_equations(
 
     off: (views, parameters) present changes of the cameras, in prior deviations.
     """
-    views, parameters = off.shape
-    lengths = off.size + np.arange(len(limbs.pairs))  # among the border's unknowns
-    weight = (weights.weight / weights.variance_inflation)[..., None, None]
-    by_point, by_camera = weight * slopes.by_point, weight * slopes.by_camera
-    side = np.einsum("fvpxi,fvpx->fpi", by_point, slopes.residual)
-    coupling = np.zeros((*side.shape, off.size + len(lengths)))
-    coupling[..., : off.size] = np.einsum("fvpxi,fvpxk->fpivk", by_point, slopes.by_camera).reshape(*side.shape, -1)
-    matrix = np.einsum("fvpxi,fvpxj->fpij", by_point, slopes.by_point)
-    matrix += np.eye(3) * (damping + MIN_POINT_INFORMATION) / weights.variance_inflation
-    border, each = np.zeros((views, parameters, views, parameters)), np.arange(views)
-    border[each, :, each] = np.einsum("fvpxk,fvpxl->vkl", by_camera, slopes.by_camera, optimize=True)
-    camera_side = np.einsum("fvpxk,fvpx->vk", by_camera, slopes.residual, optimize=True) - off
-    seen = np.any(weights.weight > 0, axis=1)
-    by_end, root, short = _limb_equations(limbs, seen, weights.variance_inflation)
-    of_points, c = limbs.points, by_end.shape[-1]
-    of_frames = np.zeros((len(side), len(of_points), 3, len(of_points), 3))
-    every = np.arange(len(of_points))
-    of_frames[:, every, :, every] = matrix[:, of_points].swapaxes(0, 1)
-    limb_coupling = coupling[:, of_points].reshape(len(side), c, -1)
-    limb_coupling[..., lengths] -= by_end.swapaxes(1, 2) * root[:, None]
+    inflation, seen = weights.variance_inflation, np.any(weights.weight > 0, axis=1)
+    weight = (weights.weight / inflation)[..., None, None]
+    points = _point_equations(
+        slopes, weight, off.size + len(limbs.pairs), (damping + MIN_POINT_INFORMATION) / inflation
+    )
+    of_cameras, camera_side = _camera_equations(slopes, weight, off)
+    by_end, root, short = _limb_equations(limbs, seen, inflation)
+    singles = (values[:, limbs.others].reshape(-1, *values.shape[2:]) for values in points)
+    ends = EquationBlocks(*(values[:, limbs.points] for values in points))
     return ArrowheadEquations(
-        blocks=(
-            EquationBlocks(
-                *(values[:, limbs.others].reshape(-1, *values.shape[2:]) for values in (matrix, coupling, side))
-            ),
-            EquationBlocks(
-                of_frames.reshape(-1, c, c) + by_end.swapaxes(1, 2) @ by_end,
-                limb_coupling,
-                side[:, of_points].reshape(-1, c) + np.einsum("flc,fl->fc", by_end, short),
-            ),
-        ),
-        border=scipy.linalg.block_diag(
-            border.reshape(off.size, off.size) + np.eye(off.size),
-            np.diag((root**2).sum(0) + 1 / BONE_LENGTH_SD_M**2),
-        ),
-        side=np.r_[camera_side.ravel(), -(root * short).sum(0)],
+        blocks=(EquationBlocks(*singles), _blocks_of_limbs(ends, by_end, root, short)),
+        border=scipy.linalg.block_diag(of_cameras, np.diag((root**2).sum(0) + 1 / BONE_LENGTH_SD_M**2)),
+        side=np.r_[camera_side, -(root * short).sum(0)],
+    )
+
+
+def _point_equations(slopes: LinearisedResiduals, weight: np.ndarray, border: int, precision: float) -> EquationBlocks:
+    """Equations of each point, without limbs; arrays (f, p, …). border: number of its unknowns. precision: 1/m²."""
+    by_point = weight * slopes.by_point
+    side = np.einsum("fvpxi,fvpx->fpi", by_point, slopes.residual)
+    by_camera = np.einsum("fvpxi,fvpxk->fpivk", by_point, slopes.by_camera).reshape(*side.shape, -1)
+    coupling = np.zeros((*side.shape, border))
+    coupling[..., : by_camera.shape[-1]] = by_camera
+    return EquationBlocks(
+        np.einsum("fvpxi,fvpxj->fpij", by_point, slopes.by_point) + precision * np.eye(3), coupling, side
+    )
+
+
+def _camera_equations(
+    slopes: LinearisedResiduals, weight: np.ndarray, off: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Matrix and right-hand side of the cameras' parameters, with their priors."""
+    by_camera, each = weight * slopes.by_camera, np.arange(len(off))
+    matrix = np.zeros((*off.shape, *off.shape))
+    matrix[each, :, each] = np.einsum("fvpxk,fvpxl->vkl", by_camera, slopes.by_camera, optimize=True)
+    side = np.einsum("fvpxk,fvpx->vk", by_camera, slopes.residual, optimize=True) - off
+    return matrix.reshape(off.size, off.size) + np.eye(off.size), side.ravel()
+
+
+def _blocks_of_limbs(ends: EquationBlocks, by_end: np.ndarray, root: np.ndarray, short: np.ndarray) -> EquationBlocks:
+    """Equations of all points at an end of a limb, a block for each frame. The rest as of `_limb_equations`."""
+    frames, points = ends.matrix.shape[:2]
+    matrix, every = np.zeros((frames, points, 3, points, 3)), np.arange(points)
+    matrix[:, every, :, every] = ends.matrix.swapaxes(0, 1)
+    coupling = ends.coupling.reshape(frames, 3 * points, -1)
+    coupling[..., coupling.shape[-1] - root.shape[1] :] -= by_end.swapaxes(1, 2) * root[:, None]
+    return EquationBlocks(
+        matrix.reshape(frames, 3 * points, 3 * points) + by_end.swapaxes(1, 2) @ by_end,
+        coupling,
+        ends.side.reshape(frames, 3 * points) + np.einsum("flc,fl->fc", by_end, short),
     )
 
 

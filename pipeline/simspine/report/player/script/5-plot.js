@@ -174,7 +174,7 @@ class Plot {
     return [
       word && `${word} ${stated.join(", ")}`,
       dotted && !dotted.stated && `${dotted.name}: dots`,
-      first.change && "0: first frame",
+      first.change && "0: mean",
       first.band && `green: ${first.band[2]}`,
       this.right < 560 && /\+ [^)]+/.exec(first.panel || first.label)?.[0],
     ].filter(Boolean).join(" · ");
@@ -261,9 +261,8 @@ class Plot {
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
-        const isReference = Math.abs(value) < 0.05 && sd && !Number.isFinite(sd[frame]); // from which the others count
-        const text = known ? (isReference ? `0${unit}, the reference` : intervalText(value, sd?.[frame], unit)) : "–";
-        const shown = result && !(change && !isReference && isWithin(value, sd?.[frame], unit));
+        const text = known ? intervalText(value, sd?.[frame], unit) : "–";
+        const shown = result && !(change && isWithin(value, sd?.[frame], unit));
         const textContent = side + (known && !shown ? `(${text})` : text);
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
