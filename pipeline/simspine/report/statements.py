@@ -111,13 +111,16 @@ def _measured_sentence(trial: SolvedTrial) -> str:
 
 
 def _certainty_sentence(trial: SolvedTrial) -> str:
-    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
+    by, still = (
+        "points that were estimated, not seen," if trial.spine_estimated else "the recording",
+        _stood_still(trial),
+    )
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
-    texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
+    texts = [_curvature_sentence(one, by, still) for one in trial.curvature_figures]
     curvature = [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
     of_source = defaultdict[str, list[str]](list)
     for one in trial_sections.usable_figures(trial):
-        of_source[re.split("[:,]", one.decided_by)[0]].append(trial_sections.short_name(one))
+        of_source[re.split("[:,]", tables.source_text(one, still))[0]].append(trial_sections.short_name(one))
     usable = [f"{source.capitalize()}: {', '.join(_joined_sides(names))}." for source, names in of_source.items()]
     return " ".join([*(usable or [page_words("usable")["none"]]), *curvature])
 
