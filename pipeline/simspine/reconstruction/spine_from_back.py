@@ -118,10 +118,10 @@ def spine_from_back(
     if psis is not None and heading is not None:
         raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
     check_stature(height)
-    markers, length, findings = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     facing = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
     if facing is not None and not abs(facing) <= 2 * np.pi:
         raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
+    markers, length, findings = _markers_on_back(line, c7, psis=psis, heading=heading, rate=rate, frame=frame)
     known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
@@ -140,7 +140,12 @@ def spine_from_back(
 
 
 def _markers_on_back(
-    line: np.ndarray, c7: np.ndarray | None, psis: np.ndarray | None, rate: float, frame: str
+    line: np.ndarray,
+    c7: np.ndarray | None,
+    psis: np.ndarray | None,
+    heading: float | None,
+    rate: float,
+    frame: str,
 ) -> tuple[Markers, float, tuple[Finding, ...]]:
     """The line as dots of a tape, with the PSIS where they are given, y_up; its length, m; what is doubtful."""
     points = _frames_of_points("line", line, frame)
@@ -154,8 +159,10 @@ def _markers_on_back(
     drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
     curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
     length = _checked_length(points, drawn, curves)
-    if dimples is not None:
-        row = int(np.nanargmax([curve[0, 1] - curve[-1, 1] for curve in curves]))
+    row = int(np.nanargmax([curve[0, 1] - curve[-1, 1] for curve in curves]))
+    if dimples is None:
+        _check_heading(curves[row], heading)
+    else:
         _check_round_upper_back(curves[row], dimples[row])
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
@@ -265,9 +272,8 @@ def _doubts_of_line(
         text = "the line's upper end jumps by more than half its length. Are its points in another order from there on?"
         yield warning("back_line", text, frames=turned)
     known = np.flatnonzero(np.isfinite(lengths)).tolist()
-    hollow = (
-        [] if dimples is None else [k for k in known if _hollow_of_upper_back(curves[k], dimples[k]) > MAX_HOLLOW_M]
-    )
+    rights = [] if dimples is None else dimples[:, 1] - dimples[:, 0]
+    hollow = [k for k in known if len(rights) and _hollow_of_upper_back(curves[k], rights[k]) > MAX_HOLLOW_M]
     if hollow:
         text = "if the PSIS are right, the upper back is hollow in these frames; left and right may be exchanged."
         yield warning("back_line", text, frames=hollow)
@@ -278,16 +284,30 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     (least, most), apart = PSIS_DISTANCES_M, float(np.linalg.norm(dimples[1] - dimples[0]))
     if not least <= apart <= most:
         raise InputError(f"psis are {apart:.3g} m apart, expected {least} to {most} m, left and right.")
-    if (hollow := _hollow_of_upper_back(curve, dimples)) > MAX_HOLLOW_M:
+    if (hollow := _hollow_of_upper_back(curve, dimples[1] - dimples[0])) > MAX_HOLLOW_M:
         raise InputError(
             f"if the PSIS are right, the upper back is hollow by {1000 * hollow:.0f} mm on average; "
             "expected it to be round. Are left and right PSIS exchanged? The left one comes first."
         )
 
 
-def _hollow_of_upper_back(curve: np.ndarray, dimples: np.ndarray) -> float:
-    """Mean depth of the upper back's hollow, m; NaN where the line is not known."""
-    forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
+def _check_heading(curve: np.ndarray, heading: float | None) -> None:
+    """`InputError` where the upper back is clearly round in another direction than backwards: curvature would be seen
+    from the front. heading: rad as given, for scoliosis up to 90° off; None is along x, assumed."""
+    backwards = [-_hollow_of_upper_back(curve, np.array(right)) for right in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0))]
+    faced = float(np.arctan2(backwards[1], backwards[0]))
+    off = abs(np.angle(np.exp(1j * (faced - (heading or 0.0)))))
+    if np.hypot(*backwards) > MAX_HOLLOW_M and off > (np.pi / 4 if heading is None else np.pi / 2):
+        raise InputError(
+            f"the upper back is round as if the person faced {np.degrees(faced):.0f}° to the left of x, and "
+            f"{np.degrees(heading or 0.0):.0f}° {'is assumed' if heading is None else 'was given'}; curvature would be "
+            "wrong. Give the PSIS, or `heading` in rad (`simspine back --heading`, in degrees)."
+        )
+
+
+def _hollow_of_upper_back(curve: np.ndarray, right: np.ndarray) -> float:
+    """Mean depth of the upper back's hollow, m; NaN where the line is not known. right: a vector to the right."""
+    forward = np.cross(curve[0] - curve[-1], right)
     forward /= np.linalg.norm(forward)
     depth, along = (curve - curve[0]) @ forward, distances_along(curve)
     along = along / along[-1]
