@@ -160,7 +160,7 @@ def test_labels_of_another_recording_with_the_same_names_of_images_are_refused(t
     for grey, trial in enumerate(("walk", "run")):
         (tmp_path / trial / "cam1").mkdir(parents=True)
         write_picture(tmp_path / trial / "cam1/0.png", np.full((60, 80, 3), 90 * grey, np.uint8))
-    walk, run = (open_target(Target(str(tmp_path / trial))) for trial in ("walk", "run"))
+    walk = open_target(Target(str(tmp_path / "walk")))
     edit = Edit(0, 0, "Hip", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)
     write_annotation_file("coco", tmp_path / "walk.json", walk, apply_edits(walk.start, [edit]))
     take = ["annotations", "import", "--annotator", "anna", "--file", tmp_path / "walk.json"]

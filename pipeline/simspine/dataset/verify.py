@@ -39,7 +39,7 @@ HDF5_SUFFIXES = (".h5", ".hdf5")
 def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     """Everything wrong with a data set: the folder of an export, its manifest.json, or one HDF5 file by itself.
 
-    kinematics: recompute the points of all frames from the angles, not of one only. Raises `InputError` if there is nothing to verify.
+    kinematics: compare points and angles in all frames, not in one. Raises `InputError` if there is nothing to verify.
     """
     path = Path(path)
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
@@ -167,10 +167,7 @@ def _file_faults(path: Path, name: str, entry: Mapping[str, Any], kinematics: bo
 
 
 def _content_faults(path: Path, name: str, kinematics: bool) -> Iterator[Fault]:
-    """Trials that cannot be read, or whose points are not the forward kinematics of angles and model.
-
-    kinematics: in all frames, not the first valid one only.
-    """
+    """Trials that cannot be read, or whose points contradict the angles in the first valid frame (or in any)."""
     try:
         with DatasetFile(path) as data:
             for subject in data.subjects:

@@ -163,8 +163,8 @@ class DatasetFile:
             if path == f"{OWN_GROUP}/valid" and path not in group:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
-                names = [name for name in dataset_write.array_names(group) if "/checksums/" not in name]
-                raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
+                where = f"{self._where}: {subject}/{trial}"
+                raise unknown_name("array", path, dataset_write.array_names(group), where)
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]

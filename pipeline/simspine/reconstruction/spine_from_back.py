@@ -118,10 +118,10 @@ def spine_from_back(
     if psis is not None and heading is not None:
         raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
     check_stature(height)
+    markers, length, findings = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
     facing = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
     if facing is not None and not abs(facing) <= 2 * np.pi:
         raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
-    markers, length, findings = _markers_on_back(line, c7, psis=psis, heading=heading, rate=rate, frame=frame)
     known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
@@ -130,6 +130,7 @@ def spine_from_back(
         "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
     }
     if facing is not None:
+        _check_heading(markers.xyz, heading)
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
         cure = "" if heading is None else "Give the PSIS to measure it."
@@ -140,12 +141,7 @@ def spine_from_back(
 
 
 def _markers_on_back(
-    line: np.ndarray,
-    c7: np.ndarray | None,
-    psis: np.ndarray | None,
-    heading: float | None,
-    rate: float,
-    frame: str,
+    line: np.ndarray, c7: np.ndarray | None, psis: np.ndarray | None, rate: float, frame: str
 ) -> tuple[Markers, float, tuple[Finding, ...]]:
     """The line as dots of a tape, with the PSIS where they are given, y_up; its length, m; what is doubtful."""
     points = _frames_of_points("line", line, frame)
@@ -159,10 +155,8 @@ def _markers_on_back(
     drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
     curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
     length = _checked_length(points, drawn, curves)
-    row = int(np.nanargmax([curve[0, 1] - curve[-1, 1] for curve in curves]))
-    if dimples is None:
-        _check_heading(curves[row], heading)
-    else:
+    if dimples is not None:
+        row = int(np.nanargmax([curve[0, 1] - curve[-1, 1] for curve in curves]))
         _check_round_upper_back(curves[row], dimples[row])
     names = Tape(DOTS, length / (DOTS - 1), "C7", "S1", clicks={}).names
     dots = np.array([evenly_along(curve, DOTS) for curve in curves])
@@ -291,13 +285,14 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
         )
 
 
-def _check_heading(curve: np.ndarray, heading: float | None) -> None:
-    """`InputError` where the upper back is clearly round in another direction than backwards: curvature would be seen
-    from the front. heading: rad as given, for scoliosis up to 90° off; None is along x, assumed."""
-    backwards = [-_hollow_of_upper_back(curve, np.array(right)) for right in ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0))]
-    faced = float(np.arctan2(backwards[1], backwards[0]))
+def _check_heading(curves: np.ndarray, heading: float | None) -> None:
+    """`InputError` where the upper back is clearly round in another direction than backwards: curvature would be taken
+    in another plane. curves: (frames, n, 3). heading: as given (scoliosis: up to 90° off); None is along x, assumed."""
+    curve = curves[np.nanargmax(curves[:, 0, 1] - curves[:, -1, 1])]
+    along_x, to_its_left = (-_hollow_of_upper_back(curve, right) for right in np.eye(3)[[2, 0]])
+    faced = float(np.arctan2(to_its_left, along_x))
     off = abs(np.angle(np.exp(1j * (faced - (heading or 0.0)))))
-    if np.hypot(*backwards) > MAX_HOLLOW_M and off > (np.pi / 4 if heading is None else np.pi / 2):
+    if np.hypot(along_x, to_its_left) > MAX_HOLLOW_M and off > (np.pi / 4 if heading is None else np.pi / 2):
         raise InputError(
             f"the upper back is round as if the person faced {np.degrees(faced):.0f}° to the left of x, and "
             f"{np.degrees(heading or 0.0):.0f}° {'is assumed' if heading is None else 'was given'}; curvature would be "
