@@ -40,7 +40,7 @@ RUN_COMMANDS = (
     f"job dataset {CONFIGURED}",
     f"job page {CONFIGURED}",
     f"run {RUN_CONFIG_FILE} --cores 1",
-    *(f"export {CONFIGURED} --format {kind}" for kind in ("hdf5", "csv", "npz", "coco", "c3d", "bids", "nwb")),
+    *(f"export {CONFIGURED} --format {kind}" for kind in ("hdf5", "csv", "npz", "coco", "c3d", "bids")),
     f"export {CONFIGURED} --axes 62",
 )
 ANNOTATION_COMMANDS = (
