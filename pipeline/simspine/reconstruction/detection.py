@@ -232,10 +232,10 @@ def _without_points_far_outside(keypoints: Keypoints, cameras: Sequence[Camera])
     if keypoints.views != len(cameras):  # refused by the stages that need one for each
         return keypoints
     size = np.array([camera.size for camera in cameras])[:, None]
-    outside = ((keypoints.xy <= -size) | (keypoints.xy >= 2 * size)).any(-1)
+    outside = np.any((keypoints.xy <= -size) | (keypoints.xy >= 2 * size), axis=-1)
     if not 0 < outside.mean() < MOST_OUTSIDE:
         return keypoints
-    views = ", ".join(cameras[view].name for view in np.flatnonzero(outside.any((0, 2))))
+    views = ", ".join(camera.name for camera, lost in zip(cameras, outside.any((0, 2)), strict=True) if lost)
     warn_assumed(f"{views}: {outside.sum()} points lie far outside the image; taken as missing. Are these pixels?")
     return keypoints.with_(xy=np.where(outside[..., None], np.nan, keypoints.xy))
 
