@@ -192,6 +192,16 @@ def test_wrong_unit_is_an_error(release, known, unit):
         measure_factors(release, markers.with_(xyz=unit * markers.xyz))
 
 
+def test_a_person_of_half_the_size_is_no_matter_of_one_segment(release, known):
+    """With all focal lengths doubled, the forearms differed by 8.1 %, and only this was said."""
+    markers = standing(known)
+    xyz = 0.46 * markers.xyz
+    wrist, elbow = markers.index("LWrist"), markers.index("LElbow")
+    xyz[:, wrist] = xyz[:, elbow] + 1.09 * (xyz[:, wrist] - xyz[:, elbow])
+    with pytest.raises(InputError, match=r"all segments together would be scaled by 0\.\d+ .*focal lengths of all"):
+        measure_factors(release, markers.with_(xyz=xyz))
+
+
 def test_asymmetry_names_segment_and_numbers(release, known):
     markers = standing(known)
     xyz = markers.xyz.copy()

@@ -31,6 +31,7 @@ from simspine.core.skeletons import VERTEBRA_OF, load_skeleton, without_skin_mar
 from simspine.core.types import Keypoints
 from simspine.io.calibration import read_calibration, write_calibration
 from simspine.io.coco import read_coco_labels, to_simspine
+from simspine.io.image_streams import write_picture
 from simspine.io.keypoint_json import read_keypoints, write_keypoints
 from simspine.workflow.config_recordings import SkinMarkers
 from simspine.workflow.up_to_date import hold_lock
@@ -152,6 +153,23 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     assert set(row[4:]) == {"1.000", "|"}  # both decided alike
     file.write_text("<annotations/>")
     assert str(file) in failed(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
+
+
+def test_labels_of_another_recording_with_the_same_names_of_images_are_refused(tmp_path):
+    """Two trials of the same cameras: their decisions would have become those of the other one."""
+    for grey, trial in enumerate(("walk", "run")):
+        (tmp_path / trial / "cam1").mkdir(parents=True)
+        write_picture(tmp_path / trial / "cam1/0.png", np.full((60, 80, 3), 90 * grey, np.uint8))
+    walk = open_target(Target(str(tmp_path / "walk")))
+    edit = Edit(0, 0, "Hip", 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED)
+    write_annotation_file("coco", tmp_path / "walk.json", walk, apply_edits(walk.start, [edit]))
+    take = ["annotations", "import", "--annotator", "anna", "--file", tmp_path / "walk.json"]
+    assert "labels of another recording" in failed(call(*take, tmp_path / "run"))
+    assert not (tmp_path / "run/annotations").exists()
+    assert "1 decisions added" in succeeded(call(*take, tmp_path / "walk"))
+    content = json.loads((tmp_path / "walk.json").read_text())
+    (tmp_path / "walk.json").write_text(json.dumps(content | {"info": None}))  # as other programs write it
+    assert "1 decisions added" in succeeded(call(*take, tmp_path / "run"))
 
 
 def test_clicks_for_the_marker_tracker(drawn, tmp_path):

@@ -247,6 +247,19 @@ def test_decisions_of_another_film_of_the_same_name_are_refused(tmp_path):
     assert labels_of(first, "anna").decided.sum() == 1
 
 
+def test_unsent_decisions_belong_to_the_images_and_not_to_the_place_of_the_journal(tmp_path):
+    """The results were removed and made anew from another film: the browser sent what was left of the first."""
+    stores = []
+    for grey in (0, 1, 1):
+        shutil.rmtree(tmp_path / "walk", ignore_errors=True)
+        (tmp_path / "walk/cam1").mkdir(parents=True)
+        write_picture(tmp_path / "walk/cam1/0.png", np.full((60, 80, 3), 90 * grey, np.uint8))
+        project = Session(open_target(Target(str(tmp_path / "walk"))), "anna").project()
+        assert project["file"] == str(tmp_path / "walk/annotations/anna.jsonl")
+        stores.append(project["store"])
+    assert stores[0] != stores[1] == stores[2]
+
+
 def test_decisions_stay_with_their_photographs(tmp_path):
     """A frame's number means another photograph once one before it is gone."""
     for k in range(4):

@@ -8,13 +8,18 @@ import h5py
 import numpy as np
 import pytest
 from command_line import call
-from small_dataset import REJECTED, export_small, small_dataset
+from small_dataset import LEVELS, REJECTED, export_small, small_dataset
 
 import simspine as ss
+from simspine.anatomy.body import neutral_motion
+from simspine.anatomy.recipes import build_body
 from simspine.core.errors import InputError
+from simspine.core.skeletons import load_skeleton
+from simspine.core.types import Motion
 from simspine.dataset.recordings import ManifestEntry, write_dataset_manifest
 from simspine.dataset.verify import verify_dataset
-from simspine.io.dataset_write import write_dataset
+from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.reconstruction.publish import body_points
 
 
 @pytest.fixture(scope="module")
@@ -328,3 +333,76 @@ def test_a_manifest_cannot_name_files_elsewhere(copy, name):
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match="cannot be the name of a file"):
         verify_dataset(copy)
+
+
+@pytest.fixture(scope="module")
+def with_model(tmp_path_factory):
+    """A data set whose points are on the body of its file, in four frames of which the first is not solved."""
+    body = build_body("coupled", "simspine37")
+    values = np.tile(neutral_motion(body, {"pelvis_ty": 0.95}).values[0], (4, 1))
+    values[2:, body.coordinates.index("hip_flexion_r")] = 0.6
+    values[0] = np.nan
+    motion = Motion(body.coordinates.names, 50, values, body.coordinates.rotational)
+    points, centres = (body_points(body, motion, names) for names in (load_skeleton("simspine37").names, LEVELS))
+    angles = {name: np.full(4, 0.3) for name in ("lla", "tka", "lla_sd", "tka_sd")}
+    trial = TrialData(
+        points, motion.with_(deviation=np.full(values.shape, 0.1)), centres=centres, levels=("L5-S1",),
+        angles=np.full((4, 1, 3), 0.2), angles_sd=np.full((4, 1, 3), 0.06), **angles,
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("with_model") / "body.h5"
+    write_dataset(path, Dataset({"S1": SubjectData((), {"bow": trial}, body.osim)}))
+    assert texts(path) == texts(path, kinematics=True) == []
+    return path
+
+
+def changed(array, change):
+    """A function that changes an array of a trial in an open file."""
+
+    def write(file):
+        file[f"S1/bow/{array}"][...] = change(file[f"S1/bow/{array}"][()])
+
+    return write
+
+
+def two_names_exchanged(file):
+    names = file["metadata/markers_names"][()]
+    names[[1, 2]] = names[[2, 1]]
+    file["metadata/markers_names"][...] = names
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (changed("markers", lambda xyz: 1000 * xyz), "m across in a frame"),
+    (changed("simspine/centres", lambda xyz: xyz / 1000), "m across in a frame"),
+    (changed("simspine/level_angles", np.degrees), "nobody bends"),
+    (changed("simspine/lla_sd", np.degrees), "no angle is so uncertain"),
+    (changed("simspine/level_angles_sd", lambda sd: 1000 * sd), "no angle is so uncertain"),
+])  # fmt: skip
+def test_points_and_deviations_in_other_units_are_not_read(with_model, tmp_path, change, said):
+    """By themselves, in a trial, and by `verify`."""
+    path = shutil.copy(with_model, tmp_path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with ss.open_dataset(path) as data, pytest.raises(InputError, match=said):
+        data["S1", "bow"].read()
+    assert [text for text in texts(path) if said in text]
+
+
+@pytest.mark.parametrize("change", [
+    changed("markers", lambda xyz: -xyz), changed("markers", lambda xyz: 1.01 * xyz),
+    changed("simspine/centres", lambda xyz: xyz[..., ::-1]), two_names_exchanged,
+])  # fmt: skip
+def test_points_that_contradict_the_angles_are_found_in_one_frame(with_model, tmp_path, change):
+    path = shutil.copy(with_model, tmp_path)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    (found,) = texts(path)
+    assert "S1/bow: the points are not the forward kinematics of the angles" in found
+
+
+def test_points_of_all_frames_are_compared_if_asked(with_model, tmp_path):
+    path = shutil.copy(with_model, tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["S1/bow/markers"][3, 5] += 0.01
+    assert texts(path) == []
+    (found,) = texts(path, kinematics=True)
+    assert "frames 3–3, 17.3 mm off" in found

@@ -1,6 +1,8 @@
 """Lines on the back from files of four kinds: units, landmarks, and what is refused."""
 
+import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,3 +245,18 @@ def test_a_report_of_something_else_is_not_replaced(tmp_path):
     assert done.exit_code == 2
     assert "holds the report.html of something else" in done.stderr
     assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def test_back_writes_each_file_under_its_own_name(tmp_path, monkeypatch):
+    """The page was written next to a temporary name of its own: a killed command left it there for good."""
+    written, replace = [], os.replace
+
+    def replaced(temporary, target):
+        written.append(Path(target).name)
+        replace(temporary, target)
+
+    monkeypatch.setattr("simspine.io.atomic.os.replace", replaced)
+    done = call("back", write_csv(tmp_path / "a.csv", LINE), "--out", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    assert written == ["spine.h5", "spine.csv", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(written)

@@ -229,6 +229,7 @@ def test_data_set_and_table_are_both_new_or_neither(in_memory, tmp_path, monkeyp
         (lambda k, c: ss.reconstruct(k, ["a.toml", *c]), "cameras is a list of Camera, str"),
         (lambda k, c: ss.reconstruct(k, c[0]), "cameras is a Camera, expected Sequence"),
         (lambda k, c: ss.reconstruct(k, [*c, replace(c[0], name="fifth")]), "4 views of keypoints but 5 cameras"),
+        (lambda k, c: ss.reconstruct(k, []), r"4 views of keypoints but 0 cameras \(none\)"),
         (lambda k, c: ss.reconstruct([k, k], c), "source is a list of Keypoints, expected"),
         (lambda k, c: ss.fit_trials({"bow": "bow.trc"}), "'bow' is a str; expected Markers"),
         (lambda k, c: ss.read_calibration(["a.toml"]), "path is a list of str, expected str"),

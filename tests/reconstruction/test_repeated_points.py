@@ -103,3 +103,24 @@ def test_a_recording_that_stops_is_named(still, words, recwarn):
     given_markers(Markers(("LKnee", "RKnee", "LAnkle", "RAnkle"), 50, xyz, "y_up"), BodyOptions())
     stopped = [str(warning.message) for warning in recwarn if "no marker moves" in str(warning.message)]
     assert [words in text for text in stopped] == [True] * bool(words)
+
+
+def test_points_far_outside_the_image_are_missing_and_named():
+    """Where they are few; a joint a little beyond the edge stays, and so do points of a much larger image."""
+
+    def lose(xy):
+        xy[3:9, 1, 5] = 5000, -3000
+        xy[7, 2, 4] = -80, 500
+
+    def enlarge(xy):
+        xy[:, 3] *= 8
+
+    whole, _ = found_in(lambda xy: None)
+    found, said = found_in(lose)
+    assert "cam02: 6 points lie far outside the image; taken as missing" in said
+    gone = np.argwhere(np.isnan(found.xy).any(-1) & np.isfinite(whole.xy).all(-1))
+    assert sorted(map(tuple, gone)) == [(frame, 1, found.names.index("LShoulder")) for frame in range(3, 9)]
+    assert not found.confidence[tuple(gone.T)].any()
+    large, said = found_in(enlarge)
+    assert "far outside" not in said
+    np.testing.assert_array_equal(np.isfinite(large.xy), np.isfinite(whole.xy))

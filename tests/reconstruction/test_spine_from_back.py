@@ -204,6 +204,21 @@ def test_without_the_dimples_the_heading_is_needed(body):
     assert "heading_not_seen" not in {f.code for f in ss.spine_from_back(line, psis=psis).findings}
 
 
+@pytest.mark.parametrize("turn", [60, 90, 180, -90])
+def test_a_back_that_is_round_sideways_does_not_face_along_x(body, turn):
+    """A kyphosis of 37° was 19° ± 7° of a person who faced along z, and −5° ± 6° of one who faced backwards."""
+    line = seen_on(body, posture(body))[0]
+    c, s = np.cos(np.radians(turn)), np.sin(np.radians(turn))
+    turned = line @ np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]).T
+    with pytest.raises(InputError, match=rf"faced {turn}° to the left of x, and 0° is assumed.*--heading"):
+        ss.spine_from_back(turned)
+    with pytest.raises(InputError, match=rf"faced {turn}° to the left of x, and {turn - 180}° was given"):
+        ss.spine_from_back(turned, heading=np.radians(turn - 180))
+    upright = ss.spine_from_back(line)
+    found = ss.spine_from_back(turned, heading=np.radians(turn))
+    assert np.degrees(found.tka[0] - upright.tka[0]) == pytest.approx(0, abs=0.5)
+
+
 def test_the_result_is_saved_and_reported(body, tmp_path):
     line, psis, _, _ = seen_on(body, posture(body))
     rec = ss.spine_from_back(line, psis=psis, height=1.6, mass=60)

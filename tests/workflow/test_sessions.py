@@ -695,7 +695,7 @@ def test_the_spine_of_a_child(tmp_path):
     centres = write_opencap(tmp_path, lambda labels, xyz: 0.62 * xyz)
     said = refusal(tmp_path)
     assert "--min-factor 0.5" in said
-    assert "error: walk: segment" in said
+    assert "error: walk: all segments together would be scaled by 0.62" in said
     assert not list(tmp_path.rglob("*_spine*"))
     add(tmp_path, "--min-factor", "0.5")
     check_markers(tmp_path / "MarkerData/walk_spine.trc", centres.with_(xyz=0.62 * centres.xyz))

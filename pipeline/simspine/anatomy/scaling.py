@@ -87,6 +87,10 @@ _HEIGHT_TOLERANCE_SHARES = (0.1, 0.05)
 # m: medians of women and men in the United States (NHANES 2003–2006: McDowell 2008, National Health Statistics Reports
 # 10, tables 10 and 12; grade B), less and plus twice their standard deviations. For others, a height confirms it.
 _USUAL_STATURES_M = (1.62 - 2 * 0.07, 1.76 + 2 * 0.075)
+_OTHER_LIMITS = (
+    "If so, set scaling.min_factor or scaling.max_factor (in Python Options(scaling={'min_factor': 0.5}), for "
+    "`simspine add-spine` --min-factor 0.5); body and priors are an adult's."
+)
 
 
 def check_stature(height: float | None) -> None:
@@ -130,6 +134,13 @@ def measure_factors(
         )
     unscaled = model_stature(body, recipe, {})
     sizes = _solve_segment_sizes(body, recipe, measured, None if height is None else height / unscaled)
+    middle = float(np.median([sizes[name] for name in measured]))
+    if len(measured) > 2 and not limits.min_factor <= middle <= limits.max_factor:
+        raise InputError(
+            f"all segments together would be scaled by {middle:.2f} (median), outside {limits.min_factor:g}…"
+            f"{limits.max_factor:g}. Are the points in metres? Is the calibration of these images: unit, image size, "
+            f"focal lengths of all cameras? {_OTHER_LIMITS}"
+        )
     factors = tuple(_segment_factor(s, sizes[s.name], sides_by_segment[s.name], limits) for s in recipe.segments)
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     size = stature / unscaled
@@ -297,8 +308,7 @@ def _check_segment_factor(factor: SegmentFactor, low: float, high: float) -> Non
     raise InputError(
         f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:.2g}…{high:g}: "
         f"{numbers or factor.reason}. Are the points in metres, of one person, its sides never exchanged? "
-        "If so, set scaling.min_factor or scaling.max_factor (in Python Options(scaling={'min_factor': 0.5}), for "
-        "`simspine add-spine` --min-factor 0.5); body and priors are an adult's."
+        f"{_OTHER_LIMITS}"
     )
 
 

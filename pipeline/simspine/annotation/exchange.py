@@ -123,7 +123,7 @@ def write_annotation_file(
         raise InputError(f"{out}: {form} is written to {wanted}. Choose another name, or another --format.")
     images = labelled_images_of(recording, labels, decided_only)
     if form == "coco":
-        coco.write_coco_labels(out, images)
+        coco.write_coco_labels(out, images, recording.first_images)
         return out
     ordered, places = coco.to_spinetrack(images), _frame_view_by_image(recording)
     images_of = [places[name] for name in ordered.file_names]

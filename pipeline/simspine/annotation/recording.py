@@ -75,6 +75,11 @@ class RecordedViews:
         return tuple(digests)
 
     @property
+    def first_images(self) -> list[str]:
+        """A digest of each view's first image, as files of labels hold them."""
+        return [digest[:IMAGES_DIGITS] for digest in self.images]
+
+    @property
     def first_guess(self) -> Keypoints:
         """The pseudo-labels as points."""
         return Keypoints(self.start.names, self.rate, self.start.xy, self.start.confidence)

@@ -133,6 +133,7 @@ class Session:
             "views": views, "points": _point_entries(self._names),
             "chain": [self._names.index(name) for name in SPINE_CHAIN_MARKERS if name in self._names],
             "file": str(self._path), "round": self._round, "images": self._photographs(),
+            "store": " ".join((str(self._path), *recording.images)),  # unsent decisions are about these images
         }  # fmt: skip
 
     def _photographs(self) -> list[list[str]] | None:

@@ -195,7 +195,7 @@ def import_labels_command(target, annotator, path):
 
     recording = _open_recording(target)
     file = journal_file(recording.home, annotator)
-    labels = to_simspine(read_coco_labels(path))
+    labels = to_simspine(read_coco_labels(path, recording.first_images))
     with _exclusive_annotator(recording, annotator):
         edits = edits_from(recording, labels_of(recording, annotator), labels, str(path))
         start_journal(file, recording.name, recording.views, recording.start.names, images=recording.images)

@@ -65,7 +65,7 @@ def _refuse_options(chosen: dict, reason: str) -> None:
 
 @click.command("verify")
 @click.argument("path", type=FILE_PATH)
-@click.option("--kinematics", is_flag=True, help="Also recompute every point from the angles.")
+@click.option("--kinematics", is_flag=True, help="Recompute the points of all frames from the angles, not of one only.")
 def verify_command(path, kinematics):
     """Check the data set in the folder PATH against its manifest, or one HDF5 file by itself.
 

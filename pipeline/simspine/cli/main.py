@@ -255,7 +255,6 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
     scan of the back (.ply) with the midline's points painted red. Exit code: 0, or 1 where frames were rejected.
     """
-    from simspine.io.atomic import atomic_path
     from simspine.io.back_line import read_back_line
     from simspine.reconstruction.spine_from_back import spine_from_back
 
@@ -269,9 +268,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         rate=back.rate or 30.0, frame=frame or back.frame or "y_up",
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(folder / "report.html") as page:  # replaced only once the numbers are
-        result.report(page)
-        files = [result.save(folder / "spine.h5"), folder / "report.html"]
+    files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
     for text in (*_first_curvatures(result.spine), *findings, *files):

@@ -256,8 +256,11 @@ def to_simspine(images: LabelledImages) -> LabelledImages:
     return replace(images, names=tuple(table.get(name, name) for name in images.names))
 
 
-def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
-    """Write COCO keypoints in SpineTrack's layout, 37 points with the `status` of each, a record per line."""
+def write_coco_labels(path: str | os.PathLike, images: LabelledImages, first_images: Sequence[str] = ()) -> None:
+    """Write COCO keypoints in SpineTrack's layout, 37 points with the `status` of each, a record per line.
+
+    first_images: digests of the recording's first images, kept in `info`; none where it is not known.
+    """
     renamed = to_spinetrack(images)
     rows: list[tuple[dict[str, Any], dict[str, Any]]] = []
     for name, (width, height), points, status in zip(
@@ -266,20 +269,28 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages) -> None:
         if (points[:, 2] > 0).any():
             person = _coco_annotation(points, DIGITS) | {"status": [POINT_STATUSES[k] for k in status]}
             rows.append(({"width": width, "height": height, "file_name": name}, person))
-    write_coco_people(path, rows, "", description="simspine: points placed by people, SpineTrack's 37")
+    more = {"first_images": list(first_images)} if first_images else {}
+    write_coco_people(path, rows, "", description="simspine: points placed by people, SpineTrack's 37", **more)
 
 
-def read_coco_labels(path: str | os.PathLike) -> LabelledImages:
-    """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected."""
+def read_coco_labels(path: str | os.PathLike, first_images: Sequence[str] = ()) -> LabelledImages:
+    """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected.
+
+    first_images: as of `write_coco_labels`; `InputError` for a file with others: names of images are often the same.
+    """
     content = read_coco(Path(path))
+    whole = load_json(read_bytes(path))
+    info = whole.get("info")
+    said = info.get("first_images") if isinstance(info, dict) else None
+    if first_images and said not in (None, list(first_images)):
+        raise InputError(f"{path}: labels of another recording, or of images stored anew (then remove `first_images`).")
     names = tuple(map(str, content["names"]))
     if several := repeated_names(content["file_name"].tolist()):
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(content["keypoints"][..., 2:] > 0, content["keypoints"], 0.0)
     status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
     count = status.shape[1]
-    rows = load_json(read_bytes(path))["annotations"]
-    for i, words in enumerate(row.get("status") for row in rows):
+    for i, words in enumerate(row.get("status") for row in whole["annotations"]):
         if words is None:
             continue
         if not isinstance(words, list) or len(words) != count or any(word not in POINT_STATUSES for word in words):

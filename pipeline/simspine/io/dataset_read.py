@@ -21,15 +21,17 @@ from simspine.core.errors import InputError, require_known, unknown_name
 from simspine.core.types import Camera, Markers, Motion, Origin
 from simspine.io import dataset_write, hdf5
 from simspine.io.atomic import check_version
-from simspine.io.dataset_write import CURVATURES, DATASET_SCHEMA, FRAME_ARRAYS, OWN_GROUP, TRIAL_SHARES, TrialData
+from simspine.io.dataset_write import ANGLE_ARRAYS, DATASET_SCHEMA, FRAME_ARRAYS, OWN_GROUP, TRIAL_SHARES, TrialData
 from simspine.io.hdf5 import checked_attribute, checked_member, checked_values, damaged_error
+from simspine.io.trc import require_size_of_person
 
 # In the released file the coupled knee coordinates are OpenSim's radians among degrees (opensim-core 2088, 3936).
 _RELEASED_IN_RADIANS = ("knee_angle_r_beta", "knee_angle_l_beta")
 _RELEASED_IN_METRES = ("pelvis_tx", "pelvis_ty", "pelvis_tz", "Abs_t1", "Abs_t2")
 
 _TURNING = ("pelvis", "arm")  # starts of coordinates that may turn round several times
-_CURVATURE_PATHS = tuple(f"{OWN_GROUP}/{name}" for name in CURVATURES)
+_ANGLE_PATHS = tuple(f"{OWN_GROUP}/{name}" for name in ANGLE_ARRAYS)
+_POINT_PATHS = ("markers", f"{OWN_GROUP}/centres")
 _TRIAL_TEXTS = ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided")
 # Each open array keeps its last chunks unpacked: enough for overlapping windows, and bounded over hundreds of trials.
 _CHUNK_CACHE_BYTES = 1 << 17  # bytes of cache per array
@@ -161,8 +163,8 @@ class DatasetFile:
             if path == f"{OWN_GROUP}/valid" and path not in group:
                 return np.ones(len(range(*frames.indices(len(group["markers"])))), bool)
             if path not in group:
-                names = [name for name in dataset_write.array_names(group) if "/checksums/" not in name]
-                raise unknown_name("array", path, names, f"{self._where}: {subject}/{trial}")
+                where = f"{self._where}: {subject}/{trial}"
+                raise unknown_name("array", path, dataset_write.array_names(group), where)
             if len(self._arrays) >= _OPEN_ARRAYS:
                 self._arrays.clear()
             data = self._arrays[key] = group[path]
@@ -171,8 +173,10 @@ class DatasetFile:
             raise InputError(f"{path} holds infinite values, or negative standard deviations; was the file changed?")
         if path == "timestamps":
             _check_even(values)
-        if path in _CURVATURE_PATHS:
+        if path in _ANGLE_PATHS:
             dataset_write.require_possible_angle(f"{self._where}: {path}", values)
+        if path in _POINT_PATHS:
+            require_size_of_person(path, values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):
             values *= self._to_si
         elif path == f"{OWN_GROUP}/valid":
@@ -211,8 +215,9 @@ class DatasetFile:
 
 def _check_rows(group: h5py.Group) -> None:
     """`InputError` where arrays of a trial hold no floats, or differ in length."""
-    frames, own = len(group["markers"]), (f"{OWN_GROUP}/{name}" for name, (_, unit) in FRAME_ARRAYS.items() if unit)
-    for name in ("markers", "kinematics", "timestamps", *own):
+    frames = len(group["markers"])
+    floats = (*(name for name, (_, unit) in FRAME_ARRAYS.items() if unit), "kinematics_sd", "centres")
+    for name in ("markers", "kinematics", "timestamps", *(f"{OWN_GROUP}/{name}" for name in floats)):
         if name in group and (len(group[name]), group[name].dtype.kind) != (frames, "f"):
             found = f"{name} has {len(group[name])} rows of {group[name].dtype}, markers have {frames}"
             raise InputError(f"{found}; expected floats, equally many. Was the file changed?")
@@ -235,6 +240,9 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         return tuple(map(Origin, _text_array(added[name]))) if name in added else None
 
     _check_rows(group)
+    for name in _POINT_PATHS:
+        if name in group:
+            require_size_of_person(name, group[name][frames])
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
     _check_even(group["timestamps"][frames])
     markers = Markers(

@@ -60,14 +60,16 @@ FRAME_ARRAYS = {
 }  # fmt: skip
 _RATE_TOLERANCE = 1e-3  # largest relative difference of the rates of points and angles, which have the same frames
 TRIAL_SHARES = ("response", "level_share")
-CURVATURES = ("lla", "tka")
+ANGLE_ARRAYS = {name: name_here for name, (name_here, unit) in FRAME_ARRAYS.items() if unit == "rad"}
 
 
 def require_possible_angle(name: str, values: np.ndarray | None) -> None:
-    """`InputError` for an angle of a joint or a curvature beyond a full turn: degrees taken for radians, or damage."""
+    """`InputError` for an angle of a joint or a curvature beyond a full turn, or its deviation (…_sd) beyond half a
+    turn: degrees taken for radians, or damage."""
     largest = 0.0 if values is None else float(np.nan_to_num(np.abs(values)).max(initial=0.0))
-    if largest > 2 * np.pi:
-        raise InputError(f"{name} reaches {largest:.3g} rad, nobody bends so far. Are these degrees?")
+    most, why = (np.pi, "no angle is so uncertain") if name.endswith("_sd") else (2 * np.pi, "nobody bends so far")
+    if largest > most:
+        raise InputError(f"{name} reaches {largest:.3g} rad, {why}. Are these degrees?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +141,6 @@ class TrialData(Frozen):
             "response": (len(self.motion.names),), "marker_error": (frames, len(self.fitted)),
         }  # fmt: skip
         self._set_arrays(shapes, infinite=False)
-        for name in CURVATURES:
-            require_possible_angle(f"TrialData.{name}", getattr(self, name))
         for name in ("levels", "fitted", "clinical_names"):
             if len({*getattr(self, name)}) < len(getattr(self, name)):
                 raise InputError(f"TrialData.{name} has a name twice: {names_text(getattr(self, name))}.")
@@ -149,6 +149,8 @@ class TrialData(Frozen):
             raise InputError(f"TrialData.clinical_units are {text}; expected rad or m for each clinical parameter.")
         deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
         self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
+        for name in ANGLE_ARRAYS.values():
+            require_possible_angle(f"TrialData.{name}", getattr(self, name))
         self._set_arrays({"filled": (frames, len(self.fitted))}, bool)
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
             if (texts := getattr(self, name)) is not None:

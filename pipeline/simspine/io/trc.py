@@ -259,6 +259,13 @@ def metres_per_unit(xyz: np.ndarray, stated: str, path: str | os.PathLike) -> fl
     return known[unit]
 
 
+def require_size_of_person(where: str, xyz: np.ndarray) -> None:
+    """`InputError` for points (frames, points, 3) that are no person's, if they are in metres."""
+    extent = _extent_of_points(xyz, where)
+    if extent > 0 and not _is_within(extent, PLAUSIBLE_TRC_EXTENTS_M):
+        raise InputError(f"{where}: the points are {extent:.3g} m across in a frame, no person's. Are these metres?")
+
+
 def _extent_of_points(xyz: np.ndarray, path: str | os.PathLike) -> float:
     """Median over the frames of the diagonal of the box around all points; NaN if no frame has three of them.
 

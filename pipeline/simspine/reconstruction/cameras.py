@@ -215,7 +215,8 @@ def choose_cameras(
 
 def _require_two_views(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
     """Raise `InputError` where no frame shows anything of the person, in px, to two cameras in different places."""
-    smallest, farthest = min(min(camera.size) for camera in cameras), np.nanmax(np.abs(keypoints.xy), initial=0.0)
+    smallest = min((min(camera.size) for camera in cameras), default=0)
+    farthest = np.nanmax(np.abs(keypoints.xy), initial=0.0)
     least = _MOST_PER_CENT if smallest > 2 * _MOST_PER_CENT else _MOST_NORMALISED
     if farthest <= least and np.isfinite(keypoints.xy).any():
         raise InputError(f"2D points lie within ±{farthest:.0f}, no pixels. Multiply shares by width and height.")

@@ -35,6 +35,7 @@ from simspine.vision.synchronise import (
 )
 
 DELAY_SEARCH_S = 10.0  # largest delay between views that is searched for
+MOST_OUTSIDE = 0.1  # share of the points; more are not a few that a detector lost
 MOST_REPEATS = 5  # frames with exactly the points of the frame before; more give a warning
 SURE_DRIFT_SD = 3.0  # a smaller drift, in its standard deviations, is not undone
 
@@ -222,11 +223,21 @@ def _without_frozen_points(keypoints: Keypoints, cameras: Sequence[Camera]) -> K
         for other in range(view):
             if (xy[:, view] == xy[:, other]).all() and xy[:, view].any():
                 warn_assumed(f"{names[other]} and {name} have exactly the same points. Is one a copy of the other?")
-    if not frozen.any():
+    return keypoints.with_(xy=np.where(frozen[..., None, None], np.nan, keypoints.xy)) if frozen.any() else keypoints
+
+
+def _without_points_far_outside(keypoints: Keypoints, cameras: Sequence[Camera]) -> Keypoints:
+    """The keypoints without those an image's size or more beyond it, if they are few. Many are of another image's size,
+    which is found later."""
+    if keypoints.views != len(cameras):  # refused by the stages that need one for each
         return keypoints
-    seen = ~frozen[..., None]
-    confidence = np.where(seen, keypoints.confidence, 0.0)
-    return keypoints.with_(xy=np.where(seen[..., None], keypoints.xy, np.nan), confidence=confidence)
+    size = np.array([camera.size for camera in cameras])[:, None]
+    outside = np.any((keypoints.xy <= -size) | (keypoints.xy >= 2 * size), axis=-1)
+    if not 0 < outside.mean() < MOST_OUTSIDE:
+        return keypoints
+    views = ", ".join(camera.name for camera, lost in zip(cameras, outside.any((0, 2)), strict=True) if lost)
+    warn_assumed(f"{views}: {outside.sum()} points lie far outside the image; taken as missing. Are these pixels?")
+    return keypoints.with_(xy=np.where(outside[..., None], np.nan, keypoints.xy))
 
 
 DETECT = Stage("detect", detect_person, gives=("keypoints", "timing", "cameras", "skeleton"))
@@ -241,7 +252,7 @@ def detect_people(options: DetectionOptions, *, recording: TrialSource) -> list[
 
 
 def _results(keypoints: Keypoints, timing: Timing | None, cameras: Sequence[Camera], skeleton: str) -> dict[str, Any]:
-    keypoints = _without_frozen_points(keypoints, cameras)
+    keypoints = _without_frozen_points(_without_points_far_outside(keypoints, cameras), cameras)
     return {"keypoints": keypoints, "timing": timing, "cameras": tuple(cameras), "skeleton": skeleton}
 
 

@@ -130,6 +130,7 @@ def spine_from_back(
         "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
     }
     if facing is not None:
+        _check_heading(markers.xyz, heading)
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
         cure = "" if heading is None else "Give the PSIS to measure it."
@@ -265,9 +266,8 @@ def _doubts_of_line(
         text = "the line's upper end jumps by more than half its length. Are its points in another order from there on?"
         yield warning("back_line", text, frames=turned)
     known = np.flatnonzero(np.isfinite(lengths)).tolist()
-    hollow = (
-        [] if dimples is None else [k for k in known if _hollow_of_upper_back(curves[k], dimples[k]) > MAX_HOLLOW_M]
-    )
+    rights = [] if dimples is None else dimples[:, 1] - dimples[:, 0]
+    hollow = [k for k in known if len(rights) and _hollow_of_upper_back(curves[k], rights[k]) > MAX_HOLLOW_M]
     if hollow:
         text = "if the PSIS are right, the upper back is hollow in these frames; left and right may be exchanged."
         yield warning("back_line", text, frames=hollow)
@@ -278,16 +278,31 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
     (least, most), apart = PSIS_DISTANCES_M, float(np.linalg.norm(dimples[1] - dimples[0]))
     if not least <= apart <= most:
         raise InputError(f"psis are {apart:.3g} m apart, expected {least} to {most} m, left and right.")
-    if (hollow := _hollow_of_upper_back(curve, dimples)) > MAX_HOLLOW_M:
+    if (hollow := _hollow_of_upper_back(curve, dimples[1] - dimples[0])) > MAX_HOLLOW_M:
         raise InputError(
             f"if the PSIS are right, the upper back is hollow by {1000 * hollow:.0f} mm on average; "
             "expected it to be round. Are left and right PSIS exchanged? The left one comes first."
         )
 
 
-def _hollow_of_upper_back(curve: np.ndarray, dimples: np.ndarray) -> float:
-    """Mean depth of the upper back's hollow, m; NaN where the line is not known."""
-    forward = np.cross(curve[0] - curve[-1], dimples[1] - dimples[0])
+def _check_heading(curves: np.ndarray, heading: float | None) -> None:
+    """`InputError` where the upper back is clearly round in another direction than backwards: curvature would be taken
+    in another plane. curves: (frames, n, 3). heading: as given (scoliosis: up to 90° off); None is along x, assumed."""
+    curve = curves[np.nanargmax(curves[:, 0, 1] - curves[:, -1, 1])]
+    along_x, to_its_left = (-_hollow_of_upper_back(curve, right) for right in np.eye(3)[[2, 0]])
+    faced = float(np.arctan2(to_its_left, along_x))
+    off = abs(np.angle(np.exp(1j * (faced - (heading or 0.0)))))
+    if np.hypot(along_x, to_its_left) > MAX_HOLLOW_M and off > (np.pi / 4 if heading is None else np.pi / 2):
+        raise InputError(
+            f"the upper back is round as if the person faced {np.degrees(faced):.0f}° to the left of x, and "
+            f"{np.degrees(heading or 0.0):.0f}° {'is assumed' if heading is None else 'was given'}; curvature would be "
+            "wrong. Give the PSIS, or `heading` in rad (`simspine back --heading`, in degrees)."
+        )
+
+
+def _hollow_of_upper_back(curve: np.ndarray, right: np.ndarray) -> float:
+    """Mean depth of the upper back's hollow, m; NaN where the line is not known. right: a vector to the right."""
+    forward = np.cross(curve[0] - curve[-1], right)
     forward /= np.linalg.norm(forward)
     depth, along = (curve - curve[0]) @ forward, distances_along(curve)
     along = along / along[-1]

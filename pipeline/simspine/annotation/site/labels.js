@@ -32,7 +32,7 @@ export class Labels extends EventTarget {
     this.saving = false;
     this.elsewhere = false; // whether the recording was opened in another tab since: this one knows old points only
     this.foreign = []; // unsent changes of points, views or frames that are not shown: kept for a page that shows them
-    this.key = `simspine-annotate ${project.file}`;
+    this.key = `simspine-annotate ${project.store}`;
     this.restore();
     this.channel = new BroadcastChannel(this.key);
     this.channel.onmessage = () => this.leave();
