@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simspine.core.geometry import undistort_pixels
+from simspine.core.kernels import njit
 from simspine.core.types import Camera
 from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, material_table, rasterise_triangles
 

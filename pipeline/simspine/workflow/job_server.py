@@ -25,7 +25,8 @@ from typing import Any
 
 SERVER_VARIABLE = "SIMSPINE_JOB_SERVER"
 PRELOADED = (
-    "simspine.cli.main", "simspine.workflow.detect_stage", "simspine.workflow.stage_files", "simspine.workflow.dataset",
+    "numba", "simspine.cli.main", "simspine.workflow.detect_stage", "simspine.workflow.stage_files",
+    "simspine.workflow.dataset",
 )  # fmt: skip
 STARTED = b"+"  # sent by a fork before it begins
 MOST_BYTES = 1 << 18  # largest message
