@@ -83,12 +83,6 @@ def _is_read_alike(text: str) -> bool:
     return all(levels <= MAX_YAML_DEPTH for levels in accumulate(changes))
 
 
-def _checked_content(loader: Any, where: str) -> Any:
-    root = loader.get_single_node()
-    _check_nodes(root, where)
-    return None if root is None else loader.construct_document(root)
-
-
 _OFTEN_WRONG = {  # {what stands in a file of YAML or TOML that cannot be read: what is wrong then}
     re.compile(r'"[^"\n]*\\'): "In double quotes \\ begins an escape: write paths in single quotes, or with /.",
     re.compile(r"(^|=)[ \t]*-?\d+,\d+,?[ \t]*$|\d,\d+[ ;]+-?\d+,\d", re.M): "Write decimal points, not commas.",
@@ -100,8 +94,8 @@ def often_wrong(text: str) -> str:
     return "".join(f" {cure}" for sign, cure in _OFTEN_WRONG.items() if sign.search(text))
 
 
-def _check_nodes(root: yaml.Node | None, where: str) -> None:
-    """Raise unless the tree, with aliases written out, has few enough entries and levels, and no key twice."""
+def _checked_content(loader: Any, where: str) -> Any:
+    """The content; raises unless the tree, with aliases written out, has few entries and levels, and no key twice."""
     sizes: dict[int, tuple[int, int]] = {}  # entries and levels of a node
     open_nodes: set[int] = set()
 
@@ -134,8 +128,10 @@ def _check_nodes(root: yaml.Node | None, where: str) -> None:
             )
         return sizes[key]
 
+    root = loader.get_single_node()
     if root is not None:
         size(root, 0)
+    return None if root is None else loader.construct_document(root)
 
 
 def _check_keys(mapping: yaml.MappingNode, where: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from simspine.core.geometry import undistort_pixels
@@ -223,8 +224,6 @@ class Room:
 
 def pixel_rays(camera: Camera) -> np.ndarray:
     """(height, width, 3) float32: directions of the pixels' rays in the world, not normalised."""
-    import cv2
-
     width, height = camera.size
     columns, rows = np.meshgrid(
         np.arange(0, width + _RAY_GRID_PX, _RAY_GRID_PX), np.arange(0, height + _RAY_GRID_PX, _RAY_GRID_PX)
