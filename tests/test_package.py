@@ -49,7 +49,7 @@ def test_reading_a_configuration_loads_nothing_heavy():
 def test_a_run_with_nothing_to_do_loads_few_libraries(further):
     heavy = (*HEAVY, "scipy.sparse", "scipy.spatial")
     code = "import simspine.workflow.reporting" + (f", {further}" if further else "")
-    assert loaded_by(code, heavy) <= {"scipy", "numba", "h5py"}
+    assert loaded_by(code, heavy) <= {"scipy", "h5py"}
 
 
 def test_errors_load_no_numpy():
@@ -75,9 +75,11 @@ LOADS = {
         "reconstruction.stage", "workflow.up_to_date", "workflow.config",
     ),
     ("h5py",): ("io.hdf5",),
-    ("scipy",): ("core.filtering", "io.calibration", "vision.association"),
-    ("scipy", "numba"): ("vision.points", "vision.triangulation"),
-    ("scipy", "numba", "h5py"): ("quality.assess", "estimation.inverse_kinematics", "workflow.inputs"),
+    ("scipy",): (
+        "core.filtering", "io.calibration", "vision.association", "vision.points", "vision.triangulation",
+        "estimation.inverse_kinematics", "quality.assess", "reconstruction.reconstruct", "synthesis.raster",
+    ),
+    ("scipy", "h5py"): ("workflow.inputs", "workflow.dataset"),
 }  # fmt: skip
 
 

@@ -1,12 +1,15 @@
 """YAML that stands for more than it says is refused before anything is made of it; what is wrong is named."""
 
+import random
 import re
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from simspine.core.errors import InputError
-from simspine.core.settings import MAX_YAML_ENTRIES, read_yaml
+from simspine.core.settings import MAX_YAML_ENTRIES, models_folder, parse_yaml, read_yaml
 from simspine.io.text_tables import parse_toml
 from simspine.workflow.config import read_config
 
@@ -19,6 +22,15 @@ def written(tmp_path, text: str):
     path = tmp_path / "mine.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["libyaml", "Python"])
+def has_libyaml(request, monkeypatch):
+    """Every test runs as where PyYAML has libyaml, and as where it has not."""
+    if request.param and not yaml.__with_libyaml__:
+        pytest.skip("PyYAML is built without libyaml here")
+    monkeypatch.setattr(yaml, "__with_libyaml__", request.param)
+    return request.param
 
 
 def test_aliases_are_read(tmp_path):
@@ -130,3 +142,57 @@ def test_numbers_of_base_8_and_60_are_refused_with_their_line(tmp_path, number):
 def test_numbers_with_a_zero_and_texts_are_read(tmp_path):
     path = written(tmp_path, "a: [0, 0.5, 10, 1.05e-3, '007', 0x1F]\n")
     assert read_yaml(path)["a"] == [0, 0.5, 10, 1.05e-3, "007", 31]
+
+
+PIECES = (
+    ": ", "- ", "? ", "?", "[", "]", "{", "}", ", ", "\n", "\n  ", " ", " #", "'", '"', "|\n", ">-\n", "&a ", "*a",
+    "<<: ", "!!str ", "!x ", "%YAML 1.1\n", "---\n", "...\n", "\t", "\\", "\r\n", "\x85", "\u2028", "\ufeff", "\x00",
+    "é", "~", "yes", "0x1F", "1_0", "1e3", ".5", "2024-01-01", "a:b", ":a", "-a", "''", "@", "`",
+)  # fmt: skip
+
+
+def mutant(rng: random.Random, text: str) -> str:
+    """A piece of the text with some characters put in, taken out or copied."""
+    start = rng.choice((0, rng.randrange(len(text))))
+    text = text[start : start + rng.choice((40, 300, 1500))]
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        place, other = rng.randrange(len(text) + 1), rng.randrange(len(text) + 1)
+        put = rng.choice((rng.choice(PIECES), rng.choice(PIECES), "", text[other : other + 20]))
+        text = text[:place] + put + text[place + (rng.choice((1, 3, 20)) if not put else 0) :]
+    return text
+
+
+def outcome(content: bytes, numbers: bool) -> str:
+    try:
+        return repr(parse_yaml(content, "mine.yaml", numbers))
+    except InputError as error:
+        return str(error)
+
+
+def test_libyaml_and_python_read_alike(has_libyaml, monkeypatch):
+    """Values and messages of PyYAML's own reader, for files as they are and for mutants of them."""
+    if not has_libyaml:
+        pytest.skip("both are compared at once")
+    folders = (models_folder(), models_folder().parent / "configs", Path(__file__).parent / "corpus/fuzz/configuration")
+    files = sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
+    texts, rng = [path.read_text("utf-8", errors="replace") for path in files], random.Random(42)
+    mutants = [mutant(rng, rng.choice(texts) + "\n ") for _ in range(400)]
+    contents = [text.encode("utf-8", "surrogatepass") for text in (*texts, *mutants)]
+    kinds = [number % 3 > 0 for number in range(len(contents))]
+    fast = list(map(outcome, contents, kinds))
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert fast == list(map(outcome, contents, kinds))
+    assert sum("cannot be read as YAML" not in text for text in fast) > 150  # of mutants, too, many are YAML
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{" * 100_000, "{a: " * 25_000, "- " * 50_000, "? " * 50_000, "? - " * 25_000, "x" * 100_000,
+     "x" * 100_000 + ": 1", '"' + "x" * 100_000, "&a " * 30_000, "a: |\n" + " \n" * 50_000, "[a, " * 25_000,
+     "\n".join(" " * k + "a:" for k in range(440)), "'" * 100_000, "a: " + "{}" * 50_000, "#" * 100_000],
+    ids=lambda text: text[:4],
+)  # fmt: skip
+def test_nothing_takes_long(text):
+    start = time.process_time()
+    outcome(text.encode(), True)
+    assert time.process_time() - start < 3  # PyYAML's own reader takes one

@@ -40,7 +40,7 @@ def test_exact_points_come_back_through_distorted_cameras(rig, views):
 )
 def test_an_observation_loses_weight_beyond_hubers_threshold_and_all_of_it_at_the_limit(error, weight):
     """Huber's from 2 px, straight to 0 from half the limit of 10 px."""
-    assert robust_weight.py_func(error, 2.0, 10.0) == pytest.approx(weight)
+    assert robust_weight.__wrapped__(error, 2.0, 10.0) == pytest.approx(weight)
 
 
 @pytest.mark.parametrize(("views", "bad"), [(4, 1), (6, 2), (16, 5)])

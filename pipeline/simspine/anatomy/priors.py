@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
 from simspine.core.arrays import require_finite_number, require_numbers
 from simspine.core.errors import InputError, require_known
@@ -419,9 +420,7 @@ def likeliest_variance(
     The prior is log-normal about `assumed`: its standard deviation is right within a factor `LOG_VARIANCE_FACTOR`. The
     posterior's maximum is at Wright's ω(x), which solves ω + ln ω = x (Corless & Jeffrey 2002).
     """
-    from scipy.special import wrightomega  # here, since every stage would load it, and one needs it
-
     least = np.finfo(float).tiny  # logarithms of zero are none
     weight = np.maximum(2 * np.log(LOG_VARIANCE_FACTOR) ** 2 * np.asarray(count), least)
     log_ratio = np.log(np.maximum(np.divide(mean_square, assumed), least))
-    return assumed * np.exp(wrightomega(weight + np.log(weight) + log_ratio) - weight)
+    return assumed * np.exp(scipy.special.wrightomega(weight + np.log(weight) + log_ratio) - weight)

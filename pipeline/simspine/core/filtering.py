@@ -66,8 +66,6 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
         return data.with_(xyz=lowpass(data.xyz, data.rate, cutoff_hz=cutoff_hz, order=order))
     if rate is None:
         raise InputError("lowpass of an array needs its rate in frames per second.")
-    from scipy.signal import sosfiltfilt  # here, since loading it takes a second
-
     sos = butterworth_sections(rate, cutoff_hz, order)
     paths = np.array(data, float)
     flat = paths.reshape(len(paths), int(np.prod(paths.shape[1:])))
@@ -76,7 +74,8 @@ def lowpass(data: Data, rate: float | None = None, *, cutoff_hz: float, order: i
         if stop - start > 2:  # the chord is not filtered, so straight lines stay exact
             run = flat[start:stop, columns]
             chord = run[0] + np.linspace(0, 1, len(run))[:, None] * (run[-1] - run[0])
-            flat[start:stop, columns] = chord + sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
+            bent = scipy.signal.sosfiltfilt(sos, run - chord, axis=0, padlen=min(pad, len(run) - 1))
+            flat[start:stop, columns] = chord + bent
     return flat.reshape(paths.shape)
 
 
@@ -88,12 +87,10 @@ def butterworth_sections(rate: float, cutoff_hz: float, order: int) -> np.ndarra
         raise InputError(
             f"cut-off {cutoff_hz:g} Hz must lie between 0 and {rate / 2:g} Hz, half the rate of {rate:g} frames/s."
         )
-    from scipy.signal import butter  # here, since loading it takes a second
-
     # Two passes of a half-order design have gain 1 / (1 + w^order), w = tan(π f / rate) / tan(π f_design / rate) in the
     # bilinear transform's warped frequency; 1/√2 at the cut-off makes w^order = √2 − 1 there.
     warped = np.tan(np.pi * cutoff_hz / rate) / (np.sqrt(2) - 1) ** (1 / order)
-    return butter(order // 2, np.arctan(warped) * 2 / np.pi, output="sos")
+    return scipy.signal.butter(order // 2, np.arctan(warped) * 2 / np.pi, output="sos")
 
 
 def _runs_by_columns(present: np.ndarray) -> dict[tuple[int, int], list[int]]:

@@ -11,10 +11,8 @@ from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-from numba import njit
-from numba.extending import get_cython_function_address
 
-from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS
+from simspine.core.kernels import ENTRY_KERNEL_OPTIONS, njit
 from simspine.estimation.path_basis import Basis
 
 # Cholesky factors by LAPACK and BLAS. `scipy.linalg.lapack` holds the interpreter's lock while it computes, so windows
@@ -32,6 +30,8 @@ _BLOCK_ROUTINES = (("cython_lapack", "potrf"), ("cython_blas", "trsm"), ("cython
 
 @cache
 def _fortran_routine(module: str, name: str):
+    from numba.extending import get_cython_function_address
+
     return ctypes.CFUNCTYPE(None)(get_cython_function_address(f"scipy.linalg.{module}", name))
 
 

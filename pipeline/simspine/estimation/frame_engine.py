@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simspine.anatomy.body import Body
-from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS, Tree, all_coordinates
+from simspine.anatomy.tree import Tree, all_coordinates
+from simspine.core.kernels import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS, njit
 from simspine.core.types import Markers
 from simspine.estimation.marker_kernels import (
     FAST_MATH_FLAGS,

@@ -10,6 +10,8 @@ from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
+from simspine.estimation import frame_engine, trajectory_engine
+from simspine.estimation.observations import Observations
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
 
 # Markers spread so little, or so far, in relation to those on the body, are in another unit.
@@ -82,16 +84,11 @@ def inverse_kinematics(
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine != "trajectory":
-        from simspine.estimation import frame_engine
-
         tolerance = solver.tolerance or DEFAULT_TOLERANCES[engine]
         tasks, minimum = solver.coordinate_tasks, solver.min_markers
         return frame_engine.solve_frames(body, turned, w, tasks, tolerance=tolerance, min_markers=minimum)
     if not (((w > 0) & markers.present).sum(1) >= solver.min_markers).any():
         raise InputError(f"no frame has {solver.min_markers} markers or more; nothing to solve.")
-    from simspine.estimation import trajectory_engine
-    from simspine.estimation.observations import Observations
-
     observations = Observations(turned, w, errors)
     return trajectory_engine.solve_with_trajectory(body, observations, smoothness, prior, solver=solver, derive=derive)
 

@@ -10,11 +10,8 @@ give the second-order part of the Hessian, residual · ∂²x/∂qᵢ∂qⱼ: se
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from simspine.anatomy.tree import (
-    ENTRY_KERNEL_OPTIONS,
-    INNER_KERNEL_OPTIONS,
     SLOT_SLIDE_IN_GROUND,
     SLOT_TURN,
     Tree,
@@ -23,6 +20,7 @@ from simspine.anatomy.tree import (
     marker_slide,
     place_markers,
 )
+from simspine.core.kernels import ENTRY_KERNEL_OPTIONS, INNER_KERNEL_OPTIONS, njit
 
 # Lets the compiler vectorise sums; NaN and infinity keep their meaning.
 FAST_MATH_FLAGS = {"reassoc", "contract", "arcp"}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import scipy
 
 from simspine.anatomy.body import Body
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
@@ -132,9 +133,7 @@ def smooth_positions(markers: Markers) -> Markers:
     window = _window_frames(markers)
     if window == 1:
         return markers
-    from scipy.signal import savgol_filter  # loading it takes a second
-
-    smooth = savgol_filter(markers.xyz, window, SMOOTHING_DEGREE, axis=0, mode="nearest")
+    smooth = scipy.signal.savgol_filter(markers.xyz, window, SMOOTHING_DEGREE, axis=0, mode="nearest")
     smooth[: window // 2] = smooth[-(window // 2) :] = np.nan
     return markers.with_(xyz=np.where(np.isfinite(smooth), smooth, markers.xyz))
 
@@ -150,9 +149,7 @@ def _smoothed_error_duration(markers: Markers) -> float:
     the original variance times the duration of a frame."""
     if (window := _window_frames(markers)) == 1:
         return 1 / markers.rate
-    from scipy.signal import savgol_coeffs
-
-    return float(1 / (markers.rate * np.sum(savgol_coeffs(window, SMOOTHING_DEGREE) ** 2)))
+    return float(1 / (markers.rate * np.sum(scipy.signal.savgol_coeffs(window, SMOOTHING_DEGREE) ** 2)))
 
 
 def white_noise_variance(markers: Markers, smooth: Markers) -> np.ndarray:

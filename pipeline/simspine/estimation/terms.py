@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from numba import njit
 
-from simspine.anatomy.tree import ENTRY_KERNEL_OPTIONS, Tree
+from simspine.anatomy.tree import Tree
 from simspine.core.errors import require_known
+from simspine.core.kernels import ENTRY_KERNEL_OPTIONS, njit
 from simspine.estimation.banded import BandedSystem
 from simspine.estimation.marker_kernels import (
     LOSS_HUBER,

@@ -7,7 +7,6 @@ in public code that cites the source. Where a source lists one side, the total i
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,12 +15,9 @@ from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
 from simspine.core.types import Forced, ForcedKind, Motion
 from simspine.dataset.recordings import action_of
 from simspine.evaluation.tables import published_values
+from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.quality.observability import estimated_of_spine, level_shares
-
-if TYPE_CHECKING:
-    from simspine.io.dataset_read import DatasetFile
-
 
 # Angles of a data set that holds coordinates only, as the released SIMSPINE file does. They are those of the full-body
 # model with lumbar detail, whose spinal joints turn about the axes of simspine's level angles in the same order
@@ -123,7 +119,7 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
     return tuple(_trial_record(file, subject, name) for subject in file.subjects for name in file.trials(subject))
 
 
-def _trial_record(file: "DatasetFile", subject: str, name: str) -> TrialRecord:
+def _trial_record(file: DatasetFile, subject: str, name: str) -> TrialRecord:
     trial = file.trial(subject, name, slice(0, 1))  # one frame: the fields in the file, and values for all frames
 
     def get(field: str) -> np.ndarray | None:

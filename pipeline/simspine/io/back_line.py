@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
 from simspine.core.geometry import distances_along, thinned_line
@@ -118,14 +119,12 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
         marked = (red > 0) & (red >= MARKED_RED_RATIO * green) & (red >= MARKED_RED_RATIO * blue)
         points = _in_order(cloud[marked])
         return _in_metres(path, points[None], [""] * len(points), unit)
-    from scipy.spatial import cKDTree
-
     drawn = _line_of_csv(line, unit)
     cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / UNITS_PER_METRE[drawn.unit]  # leaves out NaN, too
     if not len(cloud):
         raise InputError(f"{path}: no points with three coordinates; cut short?")
     targets = drawn.points[0][np.isfinite(drawn.points[0]).all(1)]
-    off, nearest = cKDTree(cloud).query(targets)
+    off, nearest = scipy.spatial.cKDTree(cloud).query(targets)
     if off.max() > MAX_OFF_SCAN_M:
         text = f"{line}: a point is {off.max():.3g} m from the scan {path}, expected up to {MAX_OFF_SCAN_M:g} m"
         raise InputError(f"{text}. Was the line drawn on this scan, in its axes and unit ({drawn.unit})?")

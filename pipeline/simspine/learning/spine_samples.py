@@ -14,6 +14,7 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from threading import Thread
 
+import cv2
 import numpy as np
 
 from simspine.core.errors import InputError, naming_content, require_inside
@@ -173,8 +174,6 @@ def _half_body_box(
 
 def cut_out(image: np.ndarray, view: CropView) -> np.ndarray:
     """The crop (height, width, channels) of an image; black beyond its edges."""
-    import cv2
-
     return cv2.warpAffine(image, view.matrix, CROP_SIZE_PX[::-1], flags=cv2.INTER_LINEAR)
 
 
@@ -192,8 +191,6 @@ def moved_labels(keypoints: np.ndarray, names: tuple[str, ...], view: CropView) 
 
 def changed_colours(crop: np.ndarray, stage: CurriculumStage, rng: np.random.Generator) -> np.ndarray:
     """The crop (height, width, 3) uint8 BGR with random colours, blur and a grey rectangle, as the stage says."""
-    import cv2
-
     if stage.colour:
         hsv = cv2.cvtColor(crop, cv2.COLOR_BGR2HSV).astype(np.float32)
         gains = rng.uniform(-1, 1, 3) * _MAX_COLOUR_GAINS
@@ -305,8 +302,6 @@ _WORKER: dict[str, CropReader] = {}  # the reader of a process that crops images
 
 
 def _keep_reader(reader: CropReader) -> None:
-    import cv2
-
     _WORKER["reader"] = reader
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent process

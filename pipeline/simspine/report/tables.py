@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,10 +43,7 @@ from simspine.report.page import (
     page_words,
     unbreakable,
 )
-
-if TYPE_CHECKING:
-    from simspine.vision.triangulation import TriangulationReport
-
+from simspine.vision.triangulation import TriangulationReport
 
 CURVATURE_KEYS = ("lla", "tka")
 CONSTANT_RANGE = 1e-6  # degrees or mm
@@ -401,7 +397,7 @@ def image_sizes(cameras: Iterable[Camera]) -> str:
     return " and ".join(dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in cameras))
 
 
-def camera_table(seen: "TriangulationReport", sizes: str) -> PageTable:
+def camera_table(seen: TriangulationReport, sizes: str) -> PageTable:
     """A row for each camera: its detections, their errors, the shares used and exchanged. sizes: of the images."""
     rows, (frames, _, points) = [], seen.used.shape
     for view, camera in enumerate(seen.views):

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import scipy
 
 from simspine.anatomy.body import follow_couplers, neutral_markers
 from simspine.anatomy.priors import LEVEL_AXIS_COORDINATES
@@ -28,8 +29,6 @@ def reaching_arm_angles(
     girdle: motion of the shoulder with the arm. side: 'r' or 'l'. place: a marker, at its position in the standing
     body. offset: from there (forward, up, outwards), in arm lengths. If the place is out of reach, the hand comes near.
     """
-    from scipy.optimize import least_squares
-
     body, coordinates = truth.body, truth.body.coordinates
     names = coordinates.names
     columns = [names.index(f"{joint}_{side}") for joint in ARM_COORDINATES]
@@ -44,7 +43,7 @@ def reaching_arm_angles(
 
     margin = 0.05 * (coordinates.upper[columns] - coordinates.lower[columns])
     bounds = coordinates.lower[columns] + margin, coordinates.upper[columns] - margin
-    found = least_squares(residuals, np.clip(_RELAXED_ARM, *bounds), bounds=bounds, max_nfev=60).x
+    found = scipy.optimize.least_squares(residuals, np.clip(_RELAXED_ARM, *bounds), bounds=bounds, max_nfev=60).x
     change = found - coordinates.default[columns]
     return {f"{joint}_{side}": float(v) for joint, v in zip(ARM_COORDINATES, change, strict=True)}
 
@@ -167,9 +166,7 @@ def _limited_to_ranges(body, values: np.ndarray) -> np.ndarray:
 
 def _pelvis_rotations(heading: np.ndarray, tilt: np.ndarray, lean: np.ndarray) -> np.ndarray:
     """(frames, 3) rad: the pelvis' coordinates (Z-X-Y sequence) from heading, tilt and list (Y-Z-X sequence)."""
-    from scipy.spatial.transform import Rotation
-
-    turned = Rotation.from_euler("YZX", np.column_stack([heading, tilt, lean]))
+    turned = scipy.spatial.transform.Rotation.from_euler("YZX", np.column_stack([heading, tilt, lean]))
     return np.unwrap(turned.as_euler("ZXY"), axis=0)
 
 

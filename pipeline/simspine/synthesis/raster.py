@@ -6,7 +6,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from simspine.core.kernels import njit
 
 # A z-buffer holds the visible triangle of each pixel, and its depth along the optical axis.
 # Pixel (column, row) is sampled at its middle, which is (column, row) in image coordinates (as in OpenCV). Corners are

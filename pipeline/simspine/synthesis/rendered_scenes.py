@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -124,8 +125,6 @@ def draw_sensor(rng: np.random.Generator) -> Sensor:
 
 def expose_picture(colours: np.ndarray, sensor: Sensor, rng: np.random.Generator) -> np.ndarray:
     """The sensor's picture (height, width, 3) uint8 BGR of linear colours (height, width, 3)."""
-    import cv2
-
     colours = np.nan_to_num(colours)  # NaN has no index in the sRGB curve
     chosen = _MEAN_BRIGHTNESS / max(float(colours[::4, ::4].mean()), 1e-3)
     image = colours * (sensor.exposure * chosen * np.array(sensor.balance, np.float32))

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from numba import njit
 
 from simspine.core.geometry import undistort_pixels
+from simspine.core.kernels import njit
 from simspine.core.types import Camera
 from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, material_table, rasterise_triangles
 
@@ -223,8 +224,6 @@ class Room:
 
 def pixel_rays(camera: Camera) -> np.ndarray:
     """(height, width, 3) float32: directions of the pixels' rays in the world, not normalised."""
-    import cv2
-
     width, height = camera.size
     columns, rows = np.meshgrid(
         np.arange(0, width + _RAY_GRID_PX, _RAY_GRID_PX), np.arange(0, height + _RAY_GRID_PX, _RAY_GRID_PX)

@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import numpy as np
+import scipy
 import yaml
 
 from simspine.core.geometry import evenly_along
@@ -49,14 +50,12 @@ def correlated_drift(
 
     rate: frames/s. correlation_time: s, after which the correlation is 1/e; 0 gives white noise.
     """
-    from scipy.signal import lfilter
-
     steps = rng.standard_normal((frames, *shape))
     if correlation_time <= 0:
         return steps
     decay = np.exp(-1 / (rate * correlation_time))
     steps[1:] *= np.sqrt(1 - decay**2)
-    return lfilter([1.0], [1.0, -decay], steps, axis=0)
+    return scipy.signal.lfilter([1.0], [1.0, -decay], steps, axis=0)
 
 
 def rare_spells(rng: np.random.Generator, likely: np.ndarray, share: float, rate: float, duration: float) -> np.ndarray:
@@ -100,11 +99,10 @@ def minimum_jerk_pulse(time: np.ndarray, start: float, rise: float, hold: float,
 
 def band_limited_noise(rng: np.random.Generator, time: np.ndarray, knot: float) -> np.ndarray:
     """Noise of variance about one: a cubic B-spline of white noise with knots every `knot` s."""
-    from scipy.interpolate import BSpline
-
     count = int(np.ceil((time[-1] - time[0]) / knot)) + 4
     knots = time[0] + knot * (np.arange(count + 4) - 3)
-    return BSpline(knots, rng.standard_normal(count) / 0.69, 3)(time)  # 0.69: its standard deviation for unit noise
+    height = rng.standard_normal(count) / 0.69  # the spline's standard deviation for unit noise
+    return scipy.interpolate.BSpline(knots, height, 3)(time)
 
 
 def minimum_jerk_course(
@@ -119,12 +117,10 @@ def minimum_jerk_course(
 
 def gait_cycle(phase: np.ndarray) -> dict[str, np.ndarray]:
     """{leg coordinate without side: rad} at phases of the stride from heel strike (one stride = 1)."""
-    from scipy.interpolate import CubicSpline
-
     cycle = {}
     for name, points in read_table("gait.yaml").items():
         at, degrees = np.array([*points, (1.0, points[0][1])]).T
-        cycle[name] = CubicSpline(at, np.radians(degrees), bc_type="periodic")(np.mod(phase, 1.0))
+        cycle[name] = scipy.interpolate.CubicSpline(at, np.radians(degrees), bc_type="periodic")(np.mod(phase, 1.0))
     return cycle
 
 
@@ -143,12 +139,10 @@ def closed_path(rng: np.random.Generator, reach: tuple[float, float]) -> np.ndar
 
 def along_path(curve: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Position (n, 2) m and direction (n,) rad, unwrapped, at distances (n,) m along a curve of `closed_path`."""
-    from scipy.interpolate import CubicSpline
-
     total = np.linalg.norm(np.diff(curve, axis=0), axis=1).sum()
     at = np.linspace(0, total, len(curve))
     # few knots keep the third derivative smooth
-    spline = CubicSpline(at[::25], np.vstack([curve[:-1:25], curve[:1]]), bc_type="periodic")
+    spline = scipy.interpolate.CubicSpline(at[::25], np.vstack([curve[:-1:25], curve[:1]]), bc_type="periodic")
     place, slope = spline(np.mod(distance, total)), spline(np.mod(distance, total), 1)
     return place, np.unwrap(np.arctan2(slope[:, 1], slope[:, 0]))
 
@@ -169,13 +163,11 @@ def smooth_envelope(required: np.ndarray, frames: int) -> np.ndarray:
 
     `required` is smoothed; then the running maximum of what it lacks is added, smoothed by the same kernel.
     """
-    from scipy.ndimage import convolve1d, maximum_filter1d
-
     # three uniform averages in sequence: twice differentiable, of finite width
     width = max(frames // 3, 1)
     kernel = np.ones(1)
     for _ in range(3):
         kernel = np.convolve(kernel, np.ones(2 * width + 1) / (2 * width + 1))
-    level = convolve1d(required, kernel, mode="nearest")
-    lacking = maximum_filter1d(required - level, 6 * width + 1, mode="nearest")
-    return level + convolve1d(lacking, kernel, mode="nearest")
+    level = scipy.ndimage.convolve1d(required, kernel, mode="nearest")
+    lacking = scipy.ndimage.maximum_filter1d(required - level, 6 * width + 1, mode="nearest")
+    return level + scipy.ndimage.convolve1d(lacking, kernel, mode="nearest")

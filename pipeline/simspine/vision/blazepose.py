@@ -350,7 +350,9 @@ class BlazePose:
 
     def _poses_in_view(self, tracker: BlazePoseTracker, image: np.ndarray, boxes: np.ndarray | None) -> np.ndarray:
         """(people, points, 3) of one view."""
-        rgb = np.ascontiguousarray(image[..., ::-1])
+        import cv2
+
+        rgb = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # a tenth of the time of NumPy's copy
         networks = self._networks.get()
         try:
             poses = tracker.step(networks, rgb, boxes)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+import cv2
 import numpy as np
 
 from simspine.core.errors import InputError
@@ -51,8 +52,6 @@ class Board:
 
 def find_board(board: Board, image: np.ndarray) -> np.ndarray:
     """Pixels (corners, 2) of the board's corners in an image (h, w, 3) uint8 BGR, or (h, w); NaN where not seen."""
-    import cv2
-
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     found = np.full((len(board.corners), 2), np.nan)
     corners, ids, _, _ = _charuco_detector(board).detectBoard(grey)
@@ -64,8 +63,6 @@ def find_board(board: Board, image: np.ndarray) -> np.ndarray:
 
 def _refined_corners(grey: np.ndarray, corners: np.ndarray, gap: float) -> np.ndarray:
     """Corners (n, 2) px to a hundredth of a pixel. gap: distance from a corner to the next marker, in squares."""
-    import cv2
-
     distances = np.linalg.norm(corners[:, None] - corners, axis=-1) + np.where(np.eye(len(corners)) > 0, np.inf, 0.0)
     half = int(np.clip(gap * distances.min(), 2, 11))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 50, 1e-3)
@@ -74,8 +71,6 @@ def _refined_corners(grey: np.ndarray, corners: np.ndarray, gap: float) -> np.nd
 
 
 def opencv_board(board: Board):
-    import cv2
-
     size = (board.columns, board.rows)
     charuco = cv2.aruco.CharucoBoard(size, board.square, board.marker, _aruco_dictionary(board.dictionary))
     charuco.setLegacyPattern(board.legacy)
@@ -84,14 +79,10 @@ def opencv_board(board: Board):
 
 @lru_cache(maxsize=8)
 def _charuco_detector(board: Board):
-    import cv2
-
     return cv2.aruco.CharucoDetector(opencv_board(board))
 
 
 def _aruco_dictionary(name: str):
-    import cv2
-
     known = [key.removeprefix("DICT_") for key in dir(cv2.aruco) if key.startswith("DICT_")]
     match = next((key for key in known if key.lower() == name.lower()), None)
     if match is None:
@@ -109,8 +100,6 @@ def board_poses_by_view(camera: Camera, xy: np.ndarray, board: Board) -> list[np
     The perspective image of a plane allows two poses; where perspective is weak, both fit nearly equally well
     (Collins & Bartoli 2014).
     """
-    import cv2
-
     ideal = undistort_pixels(camera, xy)
     seen = np.isfinite(ideal).all(-1)
     if seen.sum() < 4:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial.transform import Rotation
@@ -371,8 +372,6 @@ def calibrate_boards(views: BoardViews, floor: int, lens: str = "perspective") -
 
 def _without_unlikely_corners(views: BoardViews) -> BoardViews:
     """The views without corners far from their places by a homography of the board, which has no distortion."""
-    import cv2
-
     xy = views.xy.copy()
     for f, v in np.argwhere(views.seen):
         found = np.flatnonzero(np.isfinite(xy[f, v]).all(-1))
@@ -384,8 +383,6 @@ def _without_unlikely_corners(views: BoardViews) -> BoardViews:
 
 def _first_lens(views: BoardViews, index: int, lens: str) -> Camera:
     """One camera's lens from its own views by OpenCV: focal length, and two coefficients unless it is a fisheye."""
-    import cv2
-
     name, corners = views.names[index], views.xy[views.seen[:, index], index]
     if len(corners) < MIN_BOARD_VIEWS:
         where = f"camera {name!r} shows the board in {len(corners)} of {len(views.xy)} frames looked at"

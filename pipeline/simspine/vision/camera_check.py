@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import combinations
 
 import numpy as np
+import scipy
 
 from simspine.core.arrays import evenly_spread
 from simspine.core.errors import InputError
@@ -235,8 +236,6 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[
 
     This also makes up for most of a change of size, which looks like another distance of the cameras.
     """
-    from scipy.optimize import least_squares  # not loaded where there is nothing to do
-
     frames, points = np.nonzero(np.isfinite(sample.xy).all(-1).sum(1) > 1)
     rows = evenly_spread(len(frames), CROP_POINTS)
     px = sample.xy[frames[rows], :, points[rows]]
@@ -249,7 +248,7 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[
         return np.nan_to_num(np.concatenate(found))
 
     start = np.zeros(2 * max(shift_of) + 2)
-    fit = least_squares(
+    fit = scipy.optimize.least_squares(
         distances, start, loss="soft_l1", f_scale=MIX_UP_CLOSE_PX, x_scale="jac", max_nfev=MAX_SHIFT_STEPS
     )
     return sample.with_(xy=sample.xy + np.append(fit.x, [0, 0]).reshape(-1, 2)[shift_of][:, None])

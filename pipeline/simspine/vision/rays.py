@@ -6,9 +6,9 @@ from functools import cached_property
 
 import numpy as np
 import scipy
-from numba import njit
 
 from simspine.core.geometry import distortion_derivative, undistort_pixels
+from simspine.core.kernels import njit
 from simspine.core.types import Camera
 
 # Observations as rays, and the reprojection error of a 3D point in pixels.

@@ -15,7 +15,8 @@ from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import json_or_empty, warn_assumed
-from simspine.io.video import demo_folder, find_project, matching_camera, view_name
+from simspine.io.video import demo_folder, find_project, match_cameras_to_views, matching_camera, open_videos, view_name
+from simspine.vision.follow_skin_markers import check_clicked_images, check_clicks
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
 from simspine.workflow.config_recordings import HumanCapture, SkinMarkers, Trial
@@ -140,9 +141,6 @@ def _trial_of_copy(options: HumanCapture, imported: bool, subject: str, given: T
 
 def check_clicks_of(markers: SkinMarkers, capture: CaptureSource) -> None:
     """`InputError` unless the recording has the clicked views and frames, and a tape's clicked images show its dots."""
-    from simspine.io.video import match_cameras_to_views, open_videos
-    from simspine.vision.follow_skin_markers import check_clicked_images, check_clicks
-
     videos = open_videos(capture.videos)
     cameras = match_cameras_to_views([video.path for video in videos], capture.cameras())
     tape = markers.tape_on_skin()

@@ -23,6 +23,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from simspine.core.kernels import load_kernels
+
 SERVER_VARIABLE = "SIMSPINE_JOB_SERVER"
 PRELOADED = (
     "simspine.cli.main", "simspine.workflow.detect_stage", "simspine.workflow.stage_files", "simspine.workflow.dataset",
@@ -88,8 +90,7 @@ def _has_same_user(other: socket.socket) -> bool:
 def _serve_jobs(listener: socket.socket) -> None:
     """Fork for each job until the run has ended; load the modules and kernels that forks report."""
     interrupt, own_name = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.pop(SERVER_VARIABLE)
-    for name in PRELOADED:
-        importlib.import_module(name)
+    _load(PRELOADED, ())
     reports, report_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     while True:
         with suppress(ChildProcessError):
@@ -178,6 +179,7 @@ def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> No
     with suppress(Exception):  # forks load what cannot be loaded here
         for name in modules:
             importlib.import_module(name)
+        load_kernels()
         for name, kernel, types in kernels:
             getattr(sys.modules[name], kernel).compile(types)
 

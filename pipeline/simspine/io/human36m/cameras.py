@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import scipy
 
 from simspine.core.errors import InputError, naming_content, require_file, require_known
 from simspine.core.types import Camera
@@ -71,9 +72,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, list[Camera]]:
 
 
 def _camera_of_metadata(name: str, extrinsic: np.ndarray, intrinsic: np.ndarray, where: str) -> Camera:
-    from scipy.spatial.transform import Rotation  # here, since every command opens the copy
-
-    R = Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
+    R = scipy.spatial.transform.Rotation.from_euler("XYZ", extrinsic[:3]).as_matrix()
     fx, fy, cx, cy, k1, k2, k3, p1, p2 = intrinsic
     size, K = names.HUMAN36M_CAMERA_SIZES[name], np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     with naming_content(where, "a camera"):
