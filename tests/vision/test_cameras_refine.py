@@ -16,7 +16,7 @@ from simspine.vision.bundle_adjustment import (
     changed_camera,
 )
 from simspine.vision.camera_check import UNTRUSTED_CAMERA_PRIOR, select_views
-from simspine.vision.camera_refine import refine_cameras
+from simspine.vision.camera_refine import REFINEMENT_LIMBS, refine_cameras
 from simspine.vision.triangulation import triangulate
 
 PRIOR = CameraPrior(rotation=np.radians(0.2), position=0.01, focal=0.01, centre_px=8.0, radial=0.0, time=0.5)
@@ -86,6 +86,16 @@ def test_changes_come_back_within_their_deviations():
     scores = np.concatenate(scores)
     assert 0.7 < np.sqrt(np.mean(scores**2)) < 1.4
     assert np.mean(np.abs(scores) < 1.645) > 0.8
+
+
+@pytest.mark.parametrize("limbs", [True, False])
+def test_points_of_limbs_alone_or_none_of_them(limbs):
+    """The equations have a part for limbs of constant length and one for other points; either may be empty."""
+    keypoints, true, _ = walk("exact")
+    ends = {name for pair in REFINEMENT_LIMBS for name in pair}
+    some = keypoints.select([name for name in keypoints.names if (name in ends) == limbs])
+    refined = refine_cameras(some, [undone(true[0], one(centre_x=6.0)), *true[1:]])
+    assert refined.median_px[1] < 0.1 < refined.median_px[0]
 
 
 def test_cameras_that_are_right_stay():

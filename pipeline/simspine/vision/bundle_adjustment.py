@@ -420,7 +420,7 @@ def _blocks_of_limbs(ends: EquationBlocks, by_end: np.ndarray, root: np.ndarray,
     frames, points = ends.matrix.shape[:2]
     matrix, every = np.zeros((frames, points, 3, points, 3)), np.arange(points)
     matrix[:, every, :, every] = ends.matrix.swapaxes(0, 1)
-    coupling = ends.coupling.reshape(frames, 3 * points, -1)
+    coupling = ends.coupling.reshape(frames, 3 * points, ends.coupling.shape[-1])
     coupling[..., coupling.shape[-1] - root.shape[1] :] -= by_end.swapaxes(1, 2) * root[:, None]
     return EquationBlocks(
         matrix.reshape(frames, 3 * points, 3 * points) + by_end.swapaxes(1, 2) @ by_end,
@@ -443,4 +443,4 @@ def _limb_equations(limbs: _Limbs, seen: np.ndarray, inflation: float) -> tuple[
     by_end = np.zeros((*root.shape, len(limbs.points), 3))
     by_end[:, limb, np.searchsorted(limbs.points, first)] = pull
     by_end[:, limb, np.searchsorted(limbs.points, second)] = -pull
-    return by_end.reshape(*root.shape, -1), root, root * (limbs.lengths - distance)
+    return by_end.reshape(*root.shape, 3 * len(limbs.points)), root, root * (limbs.lengths - distance)
