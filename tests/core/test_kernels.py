@@ -38,6 +38,14 @@ assert stand_ins() and "barycentric_weights_at" not in stand_ins()
 """)
 
 
+def test_the_first_call_may_name_its_arguments():
+    python("""
+from simspine.vision.rays import robust_weight
+found = robust_weight(error=3.0, huber=2.0, limit=10.0)
+assert not stand_ins() and found == robust_weight(3.0, 2.0, 10.0)
+""")
+
+
 def test_threads_may_make_the_first_call_at_once():
     python("""
 import threading

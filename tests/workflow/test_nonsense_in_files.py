@@ -71,8 +71,12 @@ def frame_away(xyz, names):
     xyz[FRAME] += [10, 0, 0]
 
 
-def wrist_away(xyz, names):
-    xyz[FRAME, names.index("LWrist")] += [0, 0, 10]
+def wrist_away(xyz, names, metres=10):
+    xyz[FRAME, names.index("LWrist"), 2] += metres
+
+
+def wrist_two_metres_away(xyz, names):
+    wrist_away(xyz, names, metres=2)
 
 
 def mirrored(xyz, names):
@@ -99,13 +103,19 @@ class TestPointsInImages:
         found = findings(copied)
         assert found["gap_filled"][0] == {FRAME}
 
-    def test_a_wrist_ten_metres_away_in_one_frame(self, copied, truth):
-        put_images(copied, truth, seen(truth, wrist_away))
+    def test_a_wrist_two_metres_away_in_one_frame(self, copied, truth):
+        put_images(copied, truth, seen(truth, wrist_two_metres_away))
         found = findings(copied)
-        assert FRAME in found["marker_jump"][0]
-        assert "LWrist jumps" in found["marker_jump"][1]
+        assert "LWrist" in found["marker_flagged"][1]
         assert FRAME in found["frame_rmse"][0]
         assert "left forearm" in found["bone_length"][1]
+
+    def test_a_wrist_far_outside_the_images_in_one_frame(self, copied, truth):
+        """Ten metres away: it is taken as missing, and interpolated."""
+        put_images(copied, truth, seen(truth, wrist_away))
+        found = findings(copied)
+        assert found["gap_filled"][0] == {FRAME}
+        assert set(found) & ODD == {"gap_filled"}
 
     @pytest.mark.parametrize("how", ["mirrored in space", "sides exchanged"])
     def test_left_and_right_exchanged(self, copied, truth, how):

@@ -19,9 +19,9 @@ def njit(**options: Any) -> Callable[[Callable], Any]:
 
     def stand_in_of(function: Callable) -> Callable:
         @wraps(function)
-        def stand_in(*arguments):
+        def stand_in(*arguments, **named):
             load_kernels()
-            return function.__globals__[function.__name__](*arguments)
+            return function.__globals__[function.__name__](*arguments, **named)
 
         _stand_ins[stand_in] = options
         return stand_in

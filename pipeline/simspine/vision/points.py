@@ -13,8 +13,6 @@ from simspine.core.skeletons import PointCorrespondence, add_inferred_suffix, tr
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.io.video import Video
 from simspine.vision.association import associate_person, tracks_of_people
-from simspine.vision.blazepose import BlazePose
-from simspine.vision.blazepose_spine import BlazePoseSpine, stated_deviation
 from simspine.vision.detector import Detections, Detector, detect_videos
 from simspine.vision.merge_mocap import MergeReport, merge_with_report
 from simspine.vision.options import DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
@@ -37,12 +35,16 @@ def detector_of_options(options: DetectionOptions, boxes_known: bool = False) ->
 
     boxes_known: whether boxes come from motion capture. SpinePose then has no network that finds people, and uses the
     whole image where a box is missing."""
+    from simspine.vision.blazepose import BlazePose
+
     if options.detector == "spinepose":
         from simspine.vision.spinepose import SpinePose
 
         finder = None if boxes_known else BlazePose(options.people)
         return SpinePose(options.network, options.device, finder=finder, people=options.people)
     if options.detector == "blazepose_spine":
+        from simspine.vision.blazepose_spine import BlazePoseSpine
+
         return BlazePoseSpine(options.people)
     return BlazePose(options.people, model=options.network)
 
@@ -108,6 +110,8 @@ def with_shared_errors(points: Markers) -> Markers:
     columns = np.flatnonzero(points.of_origin(Origin.ESTIMATED))
     if not columns.size or points.covariance is None or points.weight is None:
         return points
+    from simspine.vision.blazepose_spine import stated_deviation
+
     covariance = points.covariance.copy()
     variance = np.trace(covariance[:, columns], axis1=-2, axis2=-1) / 3
     with np.errstate(invalid="ignore"):
