@@ -240,9 +240,6 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         return tuple(map(Origin, _text_array(added[name]))) if name in added else None
 
     _check_rows(group)
-    for name in _POINT_PATHS:
-        if name in group:
-            require_size_of_person(name, group[name][frames])
     rate, start = _rate_and_start(group["timestamps"], group.get(OWN_GROUP))
     _check_even(group["timestamps"][frames])
     markers = Markers(
@@ -250,6 +247,7 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         weight=part("marker_weight"), covariance=part("marker_covariance"), origin=origins("marker_origin"),
         filled=part("marker_filled"), start=start + frames.start / rate,
     )  # fmt: skip
+    require_size_of_person("markers", markers.xyz)
     sd = part("kinematics_sd")
     attribute = partial(checked_attribute, added) if OWN_GROUP in group else lambda _, default=None: default
     motion_rate = float(attribute("kinematics_rate", rate))
@@ -291,8 +289,10 @@ def _read_centres(added: Any, markers: Markers, frames: slice) -> Markers | None
     data = added["centres"]
     covariance = added["centres_covariance"][frames] if "centres_covariance" in added else None
     origin = tuple(map(Origin, _text_array(added["centres_origin"]))) if "centres_origin" in added else None
+    xyz = data[frames]
+    require_size_of_person(f"{OWN_GROUP}/centres", xyz)
     return Markers(
-        tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, data[frames], "y_up",
+        tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, xyz, "y_up",
         covariance=covariance, origin=origin, start=markers.start,
     )  # fmt: skip
 

@@ -150,7 +150,6 @@ def _pair_vector_and_middle(measured: Markers, names: tuple[str, str]) -> tuple[
 # Checks of skin markers: are they seen, and in the order of their names?
 SKIN_ORDER_CODE = "skin_marker_order"  # code of the finding that names are wrong
 SKIN_LOST_CODE = "skin_marker_lost"
-VIEW_POINT_CODE = "view_point_unused"  # of points that one camera shows elsewhere than the others
 
 
 def check_skin_markers_lost(measured: Markers) -> Iterator[Finding]:
@@ -312,6 +311,9 @@ def check_reprojection(names: Sequence[str], error: np.ndarray) -> Iterator[Find
     if points:
         text = f"{names_text(points)} lie more than {limit.value:g} px from their images in the median over the trial."
         yield warning("reprojection_point", text, where=names_text(points))
+
+
+VIEW_POINT_CODE = "view_point_unused"  # of points that one camera shows elsewhere than the others
 
 
 def check_points_of_views(report: TriangulationReport) -> Iterator[Finding]:

@@ -187,7 +187,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     parts = [words["refined"]] * is_refined(trial.findings)
     if did_not_fit(trial.findings):
         changes = _CAMERA_CHANGE.findall(" ".join(finding.message for finding in warned))
-        parts.insert(0, words["misfit"].format(*np.array(changes or [(0, 0, 0)], float).max(0)))
+        size = words["changed"].format(*np.array(changes, float).max(0)) if changes else ""
+        parts.insert(0, words["misfit"].format(size=size))
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):

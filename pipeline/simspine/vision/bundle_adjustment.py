@@ -319,23 +319,22 @@ class ArrowheadEquations(NamedTuple):
 
     def solved(self) -> tuple[list[np.ndarray], np.ndarray]:
         """Unknowns of the blocks (n, c), and of the border (m,)."""
-        by_border = self._by_border()
-        alone = [np.linalg.solve(block.matrix, block.side[..., None])[..., 0] for block in self.blocks]
-        pairs = zip(self.blocks, alone, strict=True)
-        side = self.side - sum(np.tensordot(block.coupling, values, ((0, 1), (0, 1))) for block, values in pairs)
-        border = np.linalg.solve(self._complement(by_border), side)
-        return [values - slopes @ border for values, slopes in zip(alone, by_border, strict=True)], border
+        eliminated, complement = self._eliminated()
+        border = np.linalg.solve(complement[:, :-1], complement[:, -1])
+        return [block[..., -1] - block[..., :-1] @ border for block in eliminated], border
 
     def border_covariance(self) -> np.ndarray:
         """Covariance (m, m) of the border's unknowns."""
-        return np.linalg.inv(self._complement(self._by_border()))
+        return np.linalg.inv(self._eliminated()[1][:, :-1])
 
-    def _by_border(self) -> list[np.ndarray]:
-        return [np.linalg.solve(block.matrix, block.coupling) for block in self.blocks]
-
-    def _complement(self, by_border: list[np.ndarray]) -> np.ndarray:
-        pairs = zip(self.blocks, by_border, strict=True)
-        return self.border - sum(np.tensordot(block.coupling, slopes, ((0, 1), (0, 1))) for block, slopes in pairs)
+    def _eliminated(self) -> tuple[list[np.ndarray], np.ndarray]:
+        """Blocks solved for their coupling and side (n, c, m + 1); the border's equations without them (m, m + 1), the
+        last column its right-hand side."""
+        solved, left = [], np.c_[self.border, self.side]
+        for block in self.blocks:
+            solved.append(np.linalg.solve(block.matrix, np.concatenate([block.coupling, block.side[..., None]], -1)))
+            left = left - np.tensordot(block.coupling, solved[-1], ((0, 1), (0, 1)))
+        return solved, left
 
 
 class _Limbs(NamedTuple):

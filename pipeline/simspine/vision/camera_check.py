@@ -189,9 +189,9 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
     rows = evenly_spread(keypoints.frames, MIX_UP_FRAMES)
     keypoints = keypoints.with_(xy=keypoints.xy[rows], confidence=keypoints.confidence[rows])
 
-    def fit(points: Keypoints, cameras: Sequence[Camera], **options) -> _Agreement:
+    def fit(points: Keypoints, cameras: Sequence[Camera], fix_swaps: bool = True) -> _Agreement:
         limit = MIX_UP_IMAGE_SHARE * max((max(camera.size) for camera in cameras), default=1)
-        options |= {"min_confidence": min_confidence, "max_error_px": limit}
+        options = {"min_confidence": min_confidence, "max_error_px": limit, "fix_swaps": fix_swaps}
         report = triangulate_with_report(points, cameras, **options)[1]
         seen = points.confidence >= min_confidence
         return _Agreement(report.used & seen, seen, np.where(np.isfinite(report.error_px), report.error_px, np.inf))
