@@ -8,7 +8,7 @@ import numpy as np
 from simspine.anatomy import curvature
 from simspine.core.errors import InputError, index_of_name, require_known
 from simspine.core.geometry import as_rotations, yxz_angles, zxy_angles
-from simspine.core.types import Forced, ForcedKind, HoldsArrays, Markers
+from simspine.core.types import Clocked, Forced, ForcedKind, HoldsArrays, Markers
 
 # What the model decides before any data: couplers, locked coordinates, vertebrae that share one rigid body. A trend
 # that a coupler forces is reported as forced, never as a finding.
@@ -159,7 +159,7 @@ _ANGLE_SIGNS = np.array([-1.0, 1.0, 1.0])
 
 
 @dataclass(frozen=True)
-class SpineKinematics(HoldsArrays):
+class SpineKinematics(HoldsArrays, Clocked):
     """Spine kinematics of one trial.
 
     Frames that were not solved are NaN. The engine 'trajectory' infers them from the frames around, with larger
@@ -229,11 +229,6 @@ class SpineKinematics(HoldsArrays):
     @property
     def frames(self) -> int:
         return len(self.lla)
-
-    @property
-    def time(self) -> np.ndarray:
-        """(frames,) s."""
-        return self.start + np.arange(self.frames) / self.rate
 
     def level(self, name: str) -> np.ndarray:
         """(frames, 3) rad of one level; raises `InputError` listing the levels there are."""

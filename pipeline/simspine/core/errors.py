@@ -4,7 +4,6 @@ A message says what was found, what was wanted, where, and what to do. The comma
 and exits with code 2; library callers catch :class:`InputError`.
 """
 
-import csv
 import hashlib
 import json
 import re
@@ -139,15 +138,6 @@ def file_version(path: str | PathLike) -> tuple[int, ...]:
     except (OSError, ValueError):
         return ()
     return status.st_mtime_ns, status.st_size, status.st_ino
-
-
-@contextmanager
-def naming_table(path: object) -> Iterator[None]:
-    """Context that turns errors of the CSV reader into an `InputError` naming the file."""
-    try:
-        yield
-    except csv.Error as error:
-        raise InputError(f"{path}: no readable table of cells ({error}). Save it anew as CSV.") from None
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from simspine.core.errors import InputError, index_of_name, naming_content, naming_table, require_file, require_known
+from simspine.core.errors import InputError, index_of_name, naming_content, require_file, require_known
 from simspine.core.types import Keypoints, Markers, Origin
 
 # How a marker's name shows that it was inferred.
@@ -390,7 +390,7 @@ def read_correspondence(name: str) -> tuple[PointCorrespondence, ...]:
     else:
         require_known("table of correspondences", (name,), table_names_in("correspondences"))
         text = files(__package__).joinpath("correspondences", f"{name}.csv").read_text(encoding="utf-8")
-    with naming_table(name):
+    with naming_content(name, "a readable table of cells; save it anew as CSV"):
         rows = csv.DictReader(text.splitlines())
         if tuple(rows.fieldnames or ()) != CORRESPONDENCE_COLUMNS:
             raise InputError(f"{name} begins with {rows.fieldnames}, expected {','.join(CORRESPONDENCE_COLUMNS)}.")

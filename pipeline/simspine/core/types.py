@@ -184,6 +184,15 @@ class _Named(Frozen):
         return [self.index(name) for name in names]
 
 
+class Clocked:
+    """Base of the types with frames at even times: `rate` of them per second, the first at `start`, s."""
+
+    @property
+    def time(self) -> np.ndarray:
+        """(frames,) s."""
+        return self.start + np.arange(self.frames) / self.rate  # type: ignore[attr-defined]
+
+
 class _PointSet(_Named):
     """Base of named points, each with an origin; without one they count as detected."""
 
@@ -355,7 +364,7 @@ class Keypoints(_PointSet):
 
 
 @dataclass(frozen=True, eq=False)
-class Markers(_PointSet):
+class Markers(_PointSet, Clocked):
     """3D points over time.
 
     Attributes
@@ -408,11 +417,6 @@ class Markers(_PointSet):
         return self.xyz.shape[0]
 
     @property
-    def time(self) -> np.ndarray:
-        """(frames,) s."""
-        return self.start + np.arange(self.frames) / self.rate
-
-    @property
     def present(self) -> np.ndarray:
         """(frames, markers) bool: where a position exists."""
         return np.isfinite(self.xyz).all(-1)
@@ -435,7 +439,7 @@ class Markers(_PointSet):
 
 
 @dataclass(frozen=True, eq=False)
-class Motion(_Named):
+class Motion(_Named, Clocked):
     """Coordinates of a body over time.
 
     Attributes
@@ -468,11 +472,6 @@ class Motion(_Named):
     @property
     def frames(self) -> int:
         return self.values.shape[0]
-
-    @property
-    def time(self) -> np.ndarray:
-        """(frames,) s."""
-        return self.start + np.arange(self.frames) / self.rate
 
     def every(self, step: int) -> "Motion":
         """The first frame and every step-th after it, without deviation."""

@@ -4,7 +4,8 @@ import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
@@ -190,7 +191,7 @@ def open_dataset(path: str | os.PathLike) -> "Recordings":
     return Recordings(path)
 
 
-class Recordings:
+class Recordings(AbstractContextManager["Recordings"]):
     """An open data set; close it, or use it in a `with` block. Angles rad, lengths m, times s; NaN = missing.
 
     `data["S1", "Walking"]` is a trial. It may be handed to other processes, which open the file again for themselves.
@@ -213,9 +214,6 @@ class Recordings:
 
     def __reduce__(self):
         return Recordings, (self.path,)
-
-    def __enter__(self) -> "Recordings":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -384,7 +382,7 @@ class Window:
         return project_points(cameras, change_frame(self["markers"], "y_up", "z_up"))
 
 
-class Windows:
+class Windows(Sequence[Window]):
     """Windows over several trials; see `Recordings.windows`."""
 
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
@@ -398,7 +396,7 @@ class Windows:
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, index: int) -> Window:
+    def __getitem__(self, index: int) -> Window:  # type: ignore[override]
         if isinstance(index, slice):
             raise InputError("windows are asked for one by one; use [windows[i] for i in range(…)].")
         i = index + len(self) if index < 0 else index
@@ -407,9 +405,6 @@ class Windows:
         which = bisect_right(self._ends, i)
         before = self._ends[which - 1] if which else 0
         return Window(self.recordings[which], (i - before) * self.stride, self.length)
-
-    def __iter__(self) -> Iterator[Window]:
-        return (self[i] for i in range(len(self)))
 
     def torch(self, transform: Callable[[dict], dict] | None = None) -> "TorchWindows":
         """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import scipy
 
-from simspine.core.errors import InputError, naming_content, naming_table, require_known, unknown_name
+from simspine.core.errors import InputError, naming_content, require_known, unknown_name
 from simspine.core.geometry import distances_along, thinned_line
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.io.c3d import MARKER_FILES, read_markers
@@ -69,7 +69,7 @@ def _line_of_csv(path: Path, unit: str | None) -> BackLine:
     separator = cell_separator(lines[0] if lines else "") or ","
     if separator != ",":  # then commas are decimal marks
         lines = [line.replace(",", ".") for line in lines]
-    with naming_table(path):
+    with naming_content(path, "a readable table of cells; save it anew as CSV"):
         table = csv.DictReader(lines, delimiter=separator)
         rows = list(table)
     header = table.fieldnames if rows and table.fieldnames else ()

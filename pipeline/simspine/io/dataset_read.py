@@ -11,6 +11,7 @@ Equal data give equal bytes.
 import json
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -57,7 +58,7 @@ def _naming_unreadable(read: Callable[Concatenate["DatasetFile", P], T]) -> Call
     return checked
 
 
-class DatasetFile:
+class DatasetFile(AbstractContextManager["DatasetFile"]):
     """A data set opened for reading; close it, or use it in a `with` block. Arrays are read when they are asked for.
 
     marker_names, coordinate_names: one list for all trials. schema: None for the release's own file. That file is read,
@@ -98,9 +99,6 @@ class DatasetFile:
             raise InputError(f"{self._where}: kinematic_units are {found}; expected deg, rad or m for each axis.")
         self.rotational = units != "m"
         self._to_si = np.where(units == "deg", np.pi / 180, 1.0)
-
-    def __enter__(self) -> "DatasetFile":
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
@@ -266,11 +264,16 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
     arrays |= {name: _text_array(added[name])[frames] for name in ("status", "reasons") if name in added}
     if "calibration" in added:
         arrays["cameras"] = _cameras_in(added["calibration"])
+    if "centres" in added:
+        arrays["centres"] = Markers(
+            tuple(str(checked_attribute(added["centres"], "names")).split(",")), rate, added["centres"][frames], "y_up",
+            covariance=part("centres_covariance"), origin=origins("centres_origin"), start=markers.start,
+        )  # fmt: skip
+        require_size_of_person(f"{OWN_GROUP}/centres", arrays["centres"].xyz)
     deviation = attribute("fk_deviation_m")
     return TrialData(
         markers, motion, **arrays, fitted_origin=origins("fitted_origin"), poses=poses,
         forced=dataset_write.forced_from_json(json.loads(attribute("forced", "{}")), f"{dataset._where}: {group.name}"),
-        centres=_read_centres(added, markers, frames),
         fk_deviation=None if deviation is None else float(deviation), withheld=attribute("withheld") is not None,
     )  # fmt: skip
 
@@ -280,21 +283,6 @@ def _cameras_in(group: h5py.Group) -> tuple[Camera, ...]:
     names, ours = _text_array(group["names"]), group.get(OWN_GROUP)
     lenses = ("perspective",) * len(names) if ours is None else _text_array(ours["lens"])
     return tuple(Camera(*row) for row in zip(names, *columns, lenses, strict=True))
-
-
-def _read_centres(added: Any, markers: Markers, frames: slice) -> Markers | None:
-    """The centroids of the vertebrae, None if missing. markers: the trial's points in the same frames."""
-    if "centres" not in added:
-        return None
-    data = added["centres"]
-    covariance = added["centres_covariance"][frames] if "centres_covariance" in added else None
-    origin = tuple(map(Origin, _text_array(added["centres_origin"]))) if "centres_origin" in added else None
-    xyz = data[frames]
-    require_size_of_person(f"{OWN_GROUP}/centres", xyz)
-    return Markers(
-        tuple(str(checked_attribute(data, "names")).split(",")), markers.rate, xyz, "y_up",
-        covariance=covariance, origin=origin, start=markers.start,
-    )  # fmt: skip
 
 
 def _rate_and_start(timestamps: h5py.Dataset, added: h5py.Group | None) -> tuple[float, float]:
