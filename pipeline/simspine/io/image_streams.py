@@ -253,9 +253,16 @@ def frame_name(number: int) -> str:
 
 def open_camera(source: str) -> OneCameraSource:
     """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0)."""
+    import cv2
+
     require_path(source)
     if source.isdecimal() or source.lower() == WEBCAM_WORD:
-        return open_webcam(int(source) if source.isdecimal() else 0)
+        number = int(source) if source.isdecimal() else 0
+        with _open_webcam_number(number) as capture:
+            if not capture.read()[0]:
+                raise InputError(f"webcam {number} gives no image. Does another program use it?")
+            rate = float(capture.get(cv2.CAP_PROP_FPS))
+        return Webcam(number, rate if np.isfinite(rate) and rate > 0 else USUAL_WEBCAM_RATE_HZ)
     path = Path(source)
     if path.is_dir():
         files = images_in(path)
@@ -271,17 +278,6 @@ def open_camera(source: str) -> OneCameraSource:
     if uneven := describe_unevenness(video):
         warnings.warn(f"{uneven}; frames are taken as evenly spaced.", stacklevel=2)
     return video
-
-
-def open_webcam(number: int) -> Webcam:
-    """The webcam with this number; `InputError` where there is none, or it gives no image."""
-    import cv2
-
-    with _open_webcam_number(number) as capture:
-        if not capture.read()[0]:
-            raise InputError(f"webcam {number} gives no image. Does another program use it?")
-        rate = float(capture.get(cv2.CAP_PROP_FPS))
-    return Webcam(number, rate if np.isfinite(rate) and rate > 0 else USUAL_WEBCAM_RATE_HZ)
 
 
 @contextmanager
