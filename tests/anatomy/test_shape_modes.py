@@ -6,12 +6,15 @@ from scipy.spatial.transform import Rotation
 import simspine as ss
 from simspine.anatomy import complete_spine
 from simspine.anatomy.complete_spine import ShapePosterior
-from simspine.anatomy.shape_fit import ObservedChain, OrientationPrior, SeenPoints, find_modes
 from simspine.anatomy.shape_model import (
     CHAIN_LEVELS,
+    ObservedChain,
+    OrientationPrior,
+    SeenPoints,
     chain_derivatives,
     chain_jacobian,
     chain_positions,
+    find_modes,
     packaged_shape_model,
 )
 

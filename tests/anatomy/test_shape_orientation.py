@@ -6,8 +6,13 @@ from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 import simspine as ss
-from simspine.anatomy.shape_fit import OrientationPrior
-from simspine.anatomy.shape_model import CHAIN_LEVELS, ShapeModel, chain_positions, packaged_shape_model
+from simspine.anatomy.shape_model import (
+    CHAIN_LEVELS,
+    OrientationPrior,
+    ShapeModel,
+    chain_positions,
+    packaged_shape_model,
+)
 from simspine.core.errors import InputError
 
 FIVE = ("T3", "T8", "L1", "L3", "L5")

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from simspine.core.errors import InputError
 from simspine.core.geometry import project_points, undistort_pixels
 from simspine.core.types import Camera, Keypoints
-from simspine.io.human36m.cameras import to_opencv
+from simspine.io.human36m.copy import to_opencv
 from simspine.vision.triangulation import triangulate
 
 LENS = [-0.2, 0.245, -0.0027, 0.0016, -0.006]  # as strong as the data set's strongest

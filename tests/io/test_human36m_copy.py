@@ -12,8 +12,7 @@ from simspine.core.types import Camera, Origin
 from simspine.io.calibration import write_calibration
 from simspine.io.human36m import copy as cdf
 from simspine.io.human36m import names
-from simspine.io.human36m.cameras import open_rigs
-from simspine.io.human36m.copy import open_copy
+from simspine.io.human36m.copy import open_copy, open_rigs
 
 J17 = [0, 1, 2, 3, 6, 7, 8, 12, 13, 14, 15, 17, 18, 19, 25, 26, 27]  # the 17 that public code picks out of the 32
 SUBJECTS = ("S1", "S5", "S11")

@@ -11,7 +11,7 @@ from small_metadata import write_metadata
 
 from simspine.core.errors import InputError
 from simspine.core.types import Camera
-from simspine.io.human36m import cameras as metadata
+from simspine.io.human36m import copy as metadata
 from simspine.io.human36m import names
 
 

@@ -153,7 +153,7 @@ def _metadata(path: Path) -> None:
 
 
 def _read_rigs(path: Path):
-    from simspine.io.human36m.cameras import open_rigs
+    from simspine.io.human36m.copy import open_rigs
 
     return open_rigs(path).cameras("S1")
 

@@ -1,6 +1,6 @@
 """All vertebral centres from some of them, and how unlikely given ones are for a human spine.
 
-`shape_fit` has the model of the points. Their pose is integrated out: the prior on place is flat, that on orientation
+`shape_model` has the model of the points. Their pose is integrated out: the prior on place is flat, that on orientation
 flat too (Haar's measure) or an `OrientationPrior`, so the result moves with both. For a fixed spin ψ about the line
 through the points, the rest (t, the two tilts of R, z) is solved by `find_modes`, and its evidence by Laplace's method.
 The spin itself is often hardly observed, because a spine is nearly straight: it is then integrated around the full
@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy
 
-from simspine.anatomy import shape_fit, shape_model
+from simspine.anatomy import shape_model
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import kabsch, triples_out_of_order
@@ -41,7 +41,7 @@ def complete_centres(
     levels: np.ndarray,
     y: np.ndarray,
     C: np.ndarray,
-    prior: shape_fit.OrientationPrior | None = None,
+    prior: shape_model.OrientationPrior | None = None,
     mix: np.ndarray | None = None,
 ):
     """Posterior mean (B, n, 3) and covariance (B, n, 3, 3) of all n centres.
@@ -52,8 +52,8 @@ def complete_centres(
     centres at `levels` (k,), in the trunk's frame. The (3, 3) blocks of a row add up to 1, so that the points move
     with the body.
     """
-    problem = ShapePosterior(shape_fit.ObservedChain(mean, cov, levels, mix))
-    seen = shape_fit.SeenPoints(y, C, () if prior is None else (prior,))
+    problem = ShapePosterior(shape_model.ObservedChain(mean, cov, levels, mix))
+    seen = shape_model.SeenPoints(y, C, () if prior is None else (prior,))
     parts = [slice(i, i + FRAMES_SOLVED_TOGETHER) for i in range(0, len(y), FRAMES_SOLVED_TOGETHER)]
     pieces = [problem.complete(seen[part]) for part in parts]
     return tuple(np.concatenate(part) for part in zip(*pieces, strict=True))
@@ -73,7 +73,7 @@ class CompletedShapes(NamedTuple):
 class ShapePosterior:
     """Shape and pose of a chain of which the same centres are observed in many frames."""
 
-    chain: shape_fit.ObservedChain
+    chain: shape_model.ObservedChain
 
     @cached_property
     def spin_axis(self) -> np.ndarray:
@@ -87,7 +87,7 @@ class ShapePosterior:
             (2 * np.pi / SPIN_NODES) * np.arange(SPIN_NODES)[:, None] * self.spin_axis
         ).as_matrix()
 
-    def complete(self, seen: shape_fit.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+    def complete(self, seen: shape_model.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
         """Centres (B, n, 3) and their covariances (B, n, 3, 3)."""
         origin = seen.y.mean(1, keepdims=True)
         seen = replace(seen, y=seen.y - origin)  # far from the origin digits would be lost
@@ -98,7 +98,7 @@ class ShapePosterior:
             shapes.centres[wide], shapes.covariance[wide] = self._mixture_over_spins(seen[wide])
         return shapes.centres + origin, shapes.covariance
 
-    def around_line(self, seen: shape_fit.SeenPoints) -> tuple[shape_fit.SeenPoints, np.ndarray]:
+    def around_line(self, seen: shape_model.SeenPoints) -> tuple[shape_model.SeenPoints, np.ndarray]:
         """The points repeated for each of `SPIN_NODES` spins, with a prior that holds the spin; and rotations
         (B · SPIN_NODES, 3, 3), which turn the typical shape onto the points, and then by the spin."""
         weight = 1 / np.trace(seen.covariance, axis1=-2, axis2=-1)
@@ -108,10 +108,10 @@ class ShapePosterior:
         R = (across[:, None] @ self.spins).reshape(-1, 3, 3)
         precision = np.outer(self.spin_axis, self.spin_axis) / FIXED_SPIN_SD_RAD**2
         again = seen[np.repeat(np.arange(len(seen)), SPIN_NODES)]
-        held = shape_fit.OrientationPrior(R, np.broadcast_to(precision, R.shape))
+        held = shape_model.OrientationPrior(R, np.broadcast_to(precision, R.shape))
         return replace(again, priors=(*again.priors, held)), R
 
-    def best_spins(self, seen: shape_fit.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+    def best_spins(self, seen: shape_model.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
         """Rotations (B, 3, 3) to start from, and whether another spin, 60° or more from it, is nearly as likely (B,)
         bool; by the evidence linearised at the typical shape."""
         if seen.priors and (np.diagonal(seen.priors[0].precision, 0, 1, 2) > NARROW_SPIN_SD_RAD**-2).all():
@@ -125,25 +125,25 @@ class ShapePosterior:
         return R[SPIN_NODES * np.arange(len(seen)) + best], rival > evidence.max(1) - RIVAL_LOG_EVIDENCE
 
     def solve(
-        self, seen: shape_fit.SeenPoints, R: np.ndarray, tolerance: float = shape_fit.MODE_CONVERGED_STEP
-    ) -> shape_fit.ShapeModes:
+        self, seen: shape_model.SeenPoints, R: np.ndarray, tolerance: float = shape_model.MODE_CONVERGED_STEP
+    ) -> shape_model.ShapeModes:
         """`find_modes` from rotations R (B, 3, 3) and the typical shape.
 
         A shape far from it is searched again, from the solution for points with noise added; the better one is kept.
         """
-        fit = shape_fit.find_modes(self.chain, seen, R, tolerance=tolerance)
+        fit = shape_model.find_modes(self.chain, seen, R, tolerance=tolerance)
         far = np.flatnonzero(np.abs(fit.z - self.chain.mean).max(1) > FAR_FROM_TYPICAL)
         if len(far):
             points = seen[far]
             smooth = replace(points, covariance=points.covariance + SMOOTHING_NOISE_SD_M**2 * np.eye(3))
-            loose = shape_fit.find_modes(self.chain, smooth, R[far], tolerance=COARSE_LAST_STEP)
-            again = shape_fit.find_modes(self.chain, points, loose.R, loose.z, tolerance=tolerance)
+            loose = shape_model.find_modes(self.chain, smooth, R[far], tolerance=COARSE_LAST_STEP)
+            again = shape_model.find_modes(self.chain, points, loose.R, loose.z, tolerance=tolerance)
             lower = again.cost < fit.cost[far]
             for old, new in zip(fit, again, strict=True):
                 old[far[lower]] = new[lower]
         return fit
 
-    def predict(self, seen: shape_fit.SeenPoints, fit: shape_fit.ShapeModes) -> CompletedShapes:
+    def predict(self, seen: shape_model.SeenPoints, fit: shape_model.ShapeModes) -> CompletedShapes:
         """Mean and covariance of all centres at a solution, linearised there."""
         R = fit.R
         problem = self.chain.linearised(seen, fit.z, R, np.zeros(len(seen)))
@@ -166,27 +166,27 @@ class ShapePosterior:
             spin_sd=np.sqrt(self.spin_axis @ spread[:, 3:, 3:] @ self.spin_axis),
         )
 
-    def _modes_on_circle(self, again: shape_fit.SeenPoints, R: np.ndarray) -> shape_fit.ShapeModes:
+    def _modes_on_circle(self, again: shape_model.SeenPoints, R: np.ndarray) -> shape_model.ShapeModes:
         """Modes at all spins of `around_line`.
 
         A search may end in a worse minimum than those of neighbouring spins. Where a neighbour's tilt and shape cost
         less than the mode found, the search restarts from them, until no spin improves.
         """
-        fit = shape_fit.find_modes(self.chain, again, R, tolerance=MIXTURE_LAST_STEP)
+        fit = shape_model.find_modes(self.chain, again, R, tolerance=MIXTURE_LAST_STEP)
         spins = np.arange(len(R)).reshape(-1, SPIN_NODES)
         for turn in range(2 * SPIN_NODES):
             other = np.roll(spins, 1 if turn % 2 else -1, axis=1).ravel()
             start = R @ R[other].swapaxes(-1, -2) @ fit.R[other]
             better = self.chain.cost(again, fit.z[other], start) < fit.cost - MIN_COST_DECREASE
             if better.any():
-                restarted = shape_fit.find_modes(
+                restarted = shape_model.find_modes(
                     self.chain, again[better], start[better], fit.z[other][better], tolerance=MIXTURE_LAST_STEP
                 )
                 for old, new in zip(fit, restarted, strict=True):
                     old[better] = new
         return fit
 
-    def _mixture_over_spins(self, seen: shape_fit.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
+    def _mixture_over_spins(self, seen: shape_model.SeenPoints) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance of the mixture over all spins about the line through the points.
 
         Searches start where the points alone put them. Three points are the same on both sides of their plane, and
@@ -294,7 +294,7 @@ def complete_spine(
             f"points: {', '.join(levels[n] for n in triple)} do not lie along the spine in this order; are levels "
             "exchanged?"
         )
-    prior = shape_fit.orientation_prior(orientation, orientation_sd, len(y))
+    prior = shape_model.orientation_prior(orientation, orientation_sd, len(y))
     x, X = complete_centres(
         mean, cov, np.array([shape_model.CHAIN_LEVELS.index(level) for level in levels]), y=y, C=C, prior=prior
     )
@@ -399,8 +399,8 @@ def shape_plausibility(
     levels, y = checked_points(points, MIN_POINTS_FOR_SHAPE)
     C = checked_covariances(covariance, levels, len(y))
     indices = np.array([shape_model.CHAIN_LEVELS.index(level) for level in levels])
-    problem = ShapePosterior(shape_fit.ObservedChain(*shape_model.packaged_shape_model().prior("any"), indices))
-    seen = shape_fit.SeenPoints(y, C)
+    problem = ShapePosterior(shape_model.ObservedChain(*shape_model.packaged_shape_model().prior("any"), indices))
+    seen = shape_model.SeenPoints(y, C)
     parts = [seen[i : i + FRAMES_SOLVED_TOGETHER] for i in range(0, len(y), FRAMES_SOLVED_TOGETHER)]
     whole, each, apart = (
         np.concatenate(part) for part in zip(*(_shape_distances(problem, part) for part in parts), strict=True)
@@ -410,7 +410,9 @@ def shape_plausibility(
     )
 
 
-def _shape_distances(problem: ShapePosterior, seen: shape_fit.SeenPoints) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _shape_distances(
+    problem: ShapePosterior, seen: shape_model.SeenPoints
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Squared distance (B,), that of each point (B, m), and the offset of each point (B, m, 3) m in space."""
     seen = replace(seen, y=seen.y - seen.y.mean(1, keepdims=True))
     fit = problem.solve(seen, problem.best_spins(seen)[0], COARSE_LAST_STEP)

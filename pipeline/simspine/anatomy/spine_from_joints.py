@@ -16,8 +16,7 @@ from functools import cache
 import numpy as np
 
 from simspine.anatomy.complete_spine import complete_centres
-from simspine.anatomy.shape_fit import OrientationPrior
-from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, packaged_shape_model
+from simspine.anatomy.shape_model import CHAIN_LEVELS, CHAIN_VECTOR_COUNT, OrientationPrior, packaged_shape_model
 from simspine.core.errors import InputError
 from simspine.core.skeletons import VERTEBRA_OF, upright_axes
 from simspine.core.types import Markers, Origin
