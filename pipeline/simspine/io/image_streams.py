@@ -143,10 +143,17 @@ class ImagesInAnyOrder:
 
     def at(self, row: int) -> np.ndarray:
         """An image, (h, w, 3) uint8 BGR; `InputError` where it cannot be decoded."""
+        import cv2
+
         if isinstance(self._source, Stills):
             return read_image(self._source.files[row])
         if self._capture is None or not self._next <= row <= self._next + MAX_FRAMES_DECODED_FORWARD:
-            self._go_to(row)
+            self._open()
+            if row > MAX_FRAMES_DECODED_FORWARD and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
+                if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
+                    self._next = row
+                else:
+                    self._open()
         while self._next < row and self._capture.grab():
             self._next += 1
         ok, image = self._capture.read() if self._next == row else (False, None)
@@ -161,16 +168,6 @@ class ImagesInAnyOrder:
         if self._capture is not None:
             self._capture.release()
         self._capture, self._next = None, 0
-
-    def _go_to(self, row: int) -> None:
-        import cv2
-
-        self._open()
-        if row > MAX_FRAMES_DECODED_FORWARD and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
-            if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
-                self._next = row
-            else:
-                self._open()
 
     def _open(self) -> None:
         import cv2
