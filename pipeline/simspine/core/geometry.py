@@ -409,19 +409,9 @@ def continuous_angles(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     ):
         return out, np.zeros(len(out), bool)
     near = np.minimum(np.abs(a[1:, 1]), np.abs(a[:-1, 1])) > NEAR_GIMBAL_LOCK_RAD
-    out[valid] = nearest_angle_branch(a, near)
-    out = unwrap_angles(out)
+    out[valid] = np.unwrap(nearest_angle_branch(a, near), axis=0)
     changed = valid & (np.nan_to_num(np.abs(out - angles)).max(-1) > CHANGED_TOLERANCE_RAD)
     return out, changed
-
-
-def unwrap_angles(angles: np.ndarray) -> np.ndarray:
-    """Angles (frames, angles) rad without whole turns in time; NaN gaps stay and are bridged."""
-    out = angles.copy()
-    for column in out.T:
-        valid = np.isfinite(column)
-        column[valid] = np.unwrap(column[valid])
-    return out
 
 
 def smooth_curve(points: np.ndarray, per_span: int = 12) -> np.ndarray:
