@@ -35,8 +35,3 @@ def test_two_people_span_from_one_to_the_other():
 def test_of_one_person_there_is_no_interval():
     assert np.isnan(bootstrap_mean([1.0, 2.0], ["S9", "S9"])).all()
     assert np.isnan(bootstrap_mean([1.0, np.nan], ["S9", "S11"])).all()
-
-
-def test_nonsense_is_refused():
-    with pytest.raises(InputError, match="label for each value"):
-        bootstrap_mean([1.0, 2.0], ["S9"])
