@@ -315,8 +315,8 @@ def _with_next_batch(
 ) -> tuple[Round, ...]:
     number = len(rounds) + 1
     labels = labels_of(_starting_from(recording, number), annotator)
-    ranking = rank_frames(labels, recording.rate, recording.cameras)
-    frames = frame_batch(ranking, recording.rate, size, finished_frames(labels))
+    need = np.sum([*rank_frames(labels, recording.rate, recording.cameras).values()], axis=0)
+    frames = frame_batch(need, recording.rate, size, finished_frames(labels))
     if not frames:
         say("every frame is finished: there is nothing to draw.")
         return rounds

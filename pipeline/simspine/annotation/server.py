@@ -190,10 +190,12 @@ class Session:
     def next_batch(self) -> dict[str, Any]:
         """Rank the frames again by the decisions so far, and choose the worst that are not finished."""
         labels = self.labels()
-        ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
-        chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
-        self._scores = ranking.score.round(3).tolist()
-        self._batch = [{"frame": f, "score": self._scores[f], "reason": ranking.reason(f)} for f in chosen]
+        reasons = rank_frames(labels, self.recording.rate, self.recording.cameras)
+        need = np.sum([*reasons.values()], axis=0)
+        chosen = frame_batch(need, self.recording.rate, self._size, finished_frames(labels))
+        self._scores = need.round(3).tolist()
+        worst = {f: max(reasons, key=lambda reason, f=f: reasons[reason][f]) for f in chosen}
+        self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f, reason in worst.items()]
         return self.summary()
 
 
