@@ -160,13 +160,7 @@ class SolvedTrial(Unchanging):
     @cached_property
     def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:
         """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
-        spine = self.spine
-        angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
-        forced = {name: bool(observability.forced_mask([name], spine.forced).any()) for name in angles}
-        changes = {"lla": spine.lla_change_sd, "tka": spine.tka_change_sd}
-        figures = observability.curvature_figures(
-            angles, ~self.rejected, forced, estimated=self.spine_estimated, changes=changes
-        )
+        figures = observability.curvature_figures(self.spine, ~self.rejected, estimated=self.spine_estimated)
         return with_doubts(figures, self.findings)
 
     @cached_property
