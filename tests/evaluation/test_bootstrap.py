@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from simspine.core.errors import InputError
 from simspine.evaluation.metrics import bootstrap_mean
 
 

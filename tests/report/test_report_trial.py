@@ -7,7 +7,6 @@ import pytest
 
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import add_inferred_suffix
 from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -178,22 +177,15 @@ def start_journal(
         _end_of_lines(file)
 
 
-class JournalState(NamedTuple):
-    """What tells that a journal is still the file that was written last."""
-
-    device: int
-    number: int
-    size: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "JournalState":
-        return cls(status.st_dev, status.st_ino, status.st_size)
+def journal_state(status: os.stat_result) -> tuple[int, ...]:
+    """What tells that a journal is still the file that was written last: device, number and size."""
+    return status.st_dev, status.st_ino, status.st_size
 
 
-def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | None = None) -> JournalState:
+def append_edits(path: Path, edits: Sequence[Edit], expected: tuple[int, ...] = ()) -> tuple[int, ...]:
     """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one.
 
-    expected: the state that the last call returned; `OSError` where the file is another one now, or has changed.
+    Returns the `journal_state`. expected: that of the last call; `OSError` where the file is another one, or changed.
     """
     written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
@@ -206,7 +198,7 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # another process must not write at the same place
-        if expected is not None and JournalState.of(os.fstat(descriptor)) != expected:
+        if expected and journal_state(os.fstat(descriptor)) != expected:
             text = "another program replaced or changed it; put the former file back, or start annotate anew"
             raise OSError(errno.EIO, text, str(path))
         lines = _end_of_lines(file)
@@ -218,7 +210,7 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
         except BaseException:  # a full disk, ctrl-C: the next decision must not follow half a line
             file.truncate(lines)
             raise
-        return JournalState.of(os.fstat(descriptor))
+        return journal_state(os.fstat(descriptor))
 
 
 def _end_of_lines(file: FileIO) -> int:

@@ -27,7 +27,6 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
-    JournalState,
     Labels,
     PointStatus,
     append_edits,
@@ -37,6 +36,7 @@ from simspine.annotation.labels import (
     finished_frames,
     frame_batch,
     journal_file,
+    journal_state,
     rank_frames,
     read_journal,
     start_journal,
@@ -83,7 +83,7 @@ class Session:
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
-        self._journal = JournalState.of(self._path.stat())
+        self._journal = journal_state(self._path.stat())
         self.refusal = ""  # why the last decisions were not stored
         labels = labels_of(recording, annotator)
         kept = ("xy", "visibility", "status", "confidence", "inferred")

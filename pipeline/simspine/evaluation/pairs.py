@@ -13,6 +13,7 @@ from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 
+
 @dataclass(frozen=True)
 class PointPair:
     """Predicted and true points or angles of one trial and view, in the truth's frames. action: name of its row.
