@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,
     base_name,
@@ -48,13 +47,9 @@ def median_or_none(values: np.ndarray | None) -> float | None:
 
 
 def summary_metrics(trial: SolvedTrial) -> dict:
-    """A trial's figures, in the units given in their names.
-
-    Raises `InputError` where the trial has no verdict.
-    """
+    """A trial's figures, in the units given in their names."""
     solved, verdict = trial.result, trial.verdict
-    if verdict is None:
-        raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
+    assert verdict is not None  # of the stage quality
     groups = _groups_of_markers(trial)
     return {
         "frames": trial.spine.frames,
