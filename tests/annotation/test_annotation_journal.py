@@ -10,12 +10,12 @@ from full_disk import limited
 
 from simspine.annotation.labels import (
     Edit,
-    JournalState,
     PointStatus,
     Visibility,
     append_edits,
     edit_from,
     journal_file,
+    journal_state,
     read_journal,
     start_journal,
 )
@@ -54,7 +54,7 @@ def test_a_decision_that_could_not_be_read_back_is_not_added(far, path):
 def test_a_journal_that_another_program_changed_takes_no_decision(path, tmp_path, change):
     """An older state by a synchronising program, an empty file, another file of the same content and size."""
     older = path.read_bytes()
-    state = append_edits(path, EDITS[:1], JournalState.of(path.stat()))
+    state = append_edits(path, EDITS[:1], journal_state(path.stat()))
     if change == "another":
         (tmp_path / "copy").write_bytes(path.read_bytes())
         (tmp_path / "copy").replace(path)

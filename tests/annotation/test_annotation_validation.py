@@ -48,7 +48,7 @@ def test_root_mean_squares_verdicts_and_frames():
     }  # fmt: skip
     assert rows["LKnee"].reference_m == pytest.approx(0.03)
     assert np.isnan(rows["Spine_01"].reference_m)
-    assert found.again == (3, 0, 4)  # two points beyond 10 cm in frame 3, one in 0 and 4
+    assert found.frames_again == (3, 0, 4)  # two points beyond 10 cm in frame 3, one in 0 and 4
     assert set(VALIDATED_SPINE_POINTS) <= set(rows)
 
 
@@ -137,7 +137,7 @@ def test_the_sentence_says_what_is_worse():
 def test_where_the_spine_is_worse_its_frames_are_named():
     spine = {"Spine_03": [0.01, 0.04, 0.09, 0.03, np.nan], "Neck": [0.01, 0.03, 0.09, 0.02, np.nan]}
     found = validate_against_body(result(spine), result({"LKnee": [0.02] * FRAMES}))
-    assert found.again == ()
-    assert found.worse == (2, 1, 3)  # 9, 3.5 and 2.5 cm
-    assert validate_against_body(result(spine)).worse == (2,)
+    assert found.frames_again == ()
+    assert found.frames_worse == (2, 1, 3)  # 9, 3.5 and 2.5 cm
+    assert validate_against_body(result(spine)).frames_worse == (2,)
     assert "frames in which the spine is worse (3): 2, 1, 3" in body_validation_text(found)

@@ -82,7 +82,7 @@ def test_networks_without_torch_name_the_extra(tiny, views, tmp_path, monkeypatc
         fit_lifter(tiny, views, tmp_path)
     done = CliRunner().invoke(main, ["--preset", "tiny", "--out", str(tmp_path / "out")])
     assert done.exit_code == 1
-    assert done.stderr.startswith("Error: networks need PyTorch")  # and nothing before: no people were made
+    assert done.stderr.startswith("Error: a network needs the package torch")  # and nothing before: no people were made
     assert not (tmp_path / "out").exists()
 
 

@@ -225,7 +225,7 @@ def test_wrap_repairs_mark_frames_corrected_but_turning_round_does_not():
     repaired[30:, NAMES.index("pelvis")] = True
     result = check(spine=changed(repaired=repaired))
     assert [finding.code for finding in result.findings] == ["wrap_repaired"]
-    np.testing.assert_array_equal(np.flatnonzero(result.corrected), [10, 11])
+    np.testing.assert_array_equal([k for k, status in enumerate(result.status) if status is Status.CORRECTED], [10, 11])
 
 
 def test_interpolated_gaps_mark_frames_corrected():

@@ -1,21 +1,26 @@
 """Curves of the player carry the verdict, the mean and the interval of the figure that they are of."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS
+from simspine.core.types import Forced, ForcedKind
 from simspine.quality.observability import ClinicalFigure, curvature_figures
 from simspine.report.trial_sections import angle_curves, ends_in_words, most_moved, short_name
 
-FREE = {"lla": False, "tka": False}
+COUPLED = (Forced(ForcedKind.COUPLED, ("flexion",), "Flex_Ext", 0.1),)
 
 
-def curves(angles, kept=None, **forced):
+def curves(angles, kept=None, forced=()):
     frames = len(next(iter(angles.values()))[0])
     kept = np.ones(frames, bool) if kept is None else kept
-    return angle_curves(angles, curvature_figures(angles, kept, FREE | forced))
+    nothing = {f"{name}{kind}": None for name in ("lla", "tka") for kind in ("", "_sd", "_change_sd")}
+    known = {f"{name}{kind}": one for name, pair in angles.items() for kind, one in zip(("", "_sd"), pair, strict=True)}
+    spine = SimpleNamespace(**nothing | known, forced=dict.fromkeys(forced, COUPLED))
+    return angle_curves(angles, curvature_figures(spine, kept))
 
 
 def test_a_note_says_why_a_curve_says_little():
@@ -28,7 +33,7 @@ def test_a_note_says_why_a_curve_says_little():
     assert lumbar.stated == f"mean {np.degrees(0.8):.0f}\u00a0±\u00a018°"  # 1.96 × 9°
     sharp = curves({"lla": (np.full(5, 0.8), np.full(5, np.radians(2.0)))})[0]
     np.testing.assert_allclose(sharp.sd, 8.2)  # the error in real people
-    _, held = curves(angles, tka=True)
+    _, held = curves(angles, forced=["tka"])
     assert (held.note, held.assumed, held.forced, held.sd) == ("set by the model", False, True, None)
 
 

@@ -92,6 +92,6 @@ class TestPrints:
         assert [float(number) for number in box[2:]] == pytest.approx(points, abs=0.01)
 
     def test_other_endings_are_refused(self, tmp_path):
-        with pytest.raises(InputError, match=r"b.gif: a board is written as .pdf, .png, not as .gif"):
+        with pytest.raises(InputError, match=r"b.gif: the ending for a board is .pdf or .png"):
             write_board(tmp_path / "b.gif", CHARUCO)
         assert not list(tmp_path.iterdir())

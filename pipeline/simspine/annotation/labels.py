@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from io import FileIO
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -178,22 +177,15 @@ def start_journal(
         _end_of_lines(file)
 
 
-class JournalState(NamedTuple):
-    """What tells that a journal is still the file that was written last."""
-
-    device: int
-    number: int
-    size: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "JournalState":
-        return cls(status.st_dev, status.st_ino, status.st_size)
+def journal_state(status: os.stat_result) -> tuple[int, ...]:
+    """What tells that a journal is still the file that was written last: device, number and size."""
+    return status.st_dev, status.st_ino, status.st_size
 
 
-def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | None = None) -> JournalState:
+def append_edits(path: Path, edits: Sequence[Edit], expected: tuple[int, ...] = ()) -> tuple[int, ...]:
     """Add decisions: all are on the disk when this returns, none is in the file if it raises, as for a bad one.
 
-    expected: the state that the last call returned; `OSError` where the file is another one now, or has changed.
+    Returns the `journal_state`. expected: that of the last call; `OSError` where the file is another one, or changed.
     """
     written = [json.dumps(_to_json(edit)) for edit in edits]
     with naming_content(path, "able to hold these decisions"):
@@ -206,7 +198,7 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX)  # another process must not write at the same place
-        if expected is not None and JournalState.of(os.fstat(descriptor)) != expected:
+        if expected and journal_state(os.fstat(descriptor)) != expected:
             text = "another program replaced or changed it; put the former file back, or start annotate anew"
             raise OSError(errno.EIO, text, str(path))
         lines = _end_of_lines(file)
@@ -218,7 +210,7 @@ def append_edits(path: Path, edits: Sequence[Edit], expected: JournalState | Non
         except BaseException:  # a full disk, ctrl-C: the next decision must not follow half a line
             file.truncate(lines)
             raise
-        return JournalState.of(os.fstat(descriptor))
+        return journal_state(os.fstat(descriptor))
 
 
 def _end_of_lines(file: FileIO) -> int:
@@ -317,31 +309,13 @@ WORST_POINTS_COUNTED = 3  # points of a frame that count, so that few bad ones s
 DISAGREEMENT_LIMIT, JITTER_LIMIT = 0.02, 0.01  # shares of the person's size that count like zero confidence
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """Reasons to correct each frame, all (frames,), without unit; 1 is bad.
+def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> dict[str, np.ndarray]:
+    """{reason to correct a frame: its weight in each frame, (frames,), without unit; 1 is bad}. Their sum is the need.
 
     uncertainty: 1 − confidence. disagreement: distance of the points from where the other views place them, in 2 % of
     the person's size; 0 without calibrated views. jitter: distance from the mean of the neighbouring frames, in 1 %.
+    Decided points count as certain. cameras: one per view, or None.
     """
-
-    uncertainty: np.ndarray
-    disagreement: np.ndarray
-    jitter: np.ndarray
-
-    @property
-    def score(self) -> np.ndarray:
-        """(frames,): the sum of the three."""
-        return self.uncertainty + self.disagreement + self.jitter
-
-    def reason(self, frame: int) -> str:
-        """Name of the greatest of the three."""
-        parts = {name: getattr(self, name)[frame] for name in ("uncertainty", "disagreement", "jitter")}
-        return max(parts, key=lambda name: parts[name])
-
-
-def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = None) -> Ranking:
-    """The need of each frame for correction. Decided points count as certain. cameras: one per view, or None."""
     xy = np.where(labels.labelled[..., None], labels.xy, np.nan)
     boxes = person_size(xy)
     size = np.nan_to_num(median_of_known(np.where(boxes > 0, boxes, np.nan).T), nan=1.0)  # 1 where nothing is labelled
@@ -354,7 +328,12 @@ def rank_frames(labels: Labels, rate: float, cameras: Sequence[Camera] | None = 
     if labels.frames > 2:
         jitter[1:-1] = np.linalg.norm(xy[1:-1] - (xy[:-2] + xy[2:]) / 2, axis=-1) / size[None, :, None]
     jitter = np.where(labels.decided, 0.0, jitter)
-    return Ranking(_of_frames(unsure), _of_frames(disagreement / DISAGREEMENT_LIMIT), _of_frames(jitter / JITTER_LIMIT))
+    values = {
+        "uncertainty": unsure,
+        "disagreement": disagreement / DISAGREEMENT_LIMIT,
+        "jitter": jitter / JITTER_LIMIT,
+    }
+    return {reason: _of_frames(part) for reason, part in values.items()}
 
 
 def disagreement_px(labels: Labels, rate: float, cameras: Sequence[Camera]) -> np.ndarray:
@@ -378,13 +357,12 @@ def person_size(xy: np.ndarray) -> np.ndarray:
     return np.sqrt(sides.prod(-1))
 
 
-def frame_batch(ranking: Ranking, rate: float, size: int, done: np.ndarray | None = None) -> list[int]:
-    """Up to `size` frames, the worst first, none within `MIN_SEPARATION_S` of another; without those `done`."""
-    available = np.ones(len(ranking.score), bool) if done is None else ~done
+def frame_batch(need: np.ndarray, rate: float, size: int, done: np.ndarray) -> list[int]:
+    """Up to `size` frames, those of the greatest need first, none within `MIN_SEPARATION_S` of another; none `done`."""
     separation = max(1, round(MIN_SEPARATION_S * rate))
     order: list[int] = []
-    for frame in np.argsort(-ranking.score, kind="stable"):
-        if available[frame] and all(abs(int(frame) - other) >= separation for other in order):
+    for frame in np.argsort(-need, kind="stable"):
+        if not done[frame] and all(abs(int(frame) - other) >= separation for other in order):
             order.append(int(frame))
             if len(order) == size:
                 break

@@ -27,7 +27,6 @@ import numpy as np
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.annotation.labels import (
     FRAMES_PER_BATCH,
-    JournalState,
     Labels,
     PointStatus,
     append_edits,
@@ -37,6 +36,7 @@ from simspine.annotation.labels import (
     finished_frames,
     frame_batch,
     journal_file,
+    journal_state,
     rank_frames,
     read_journal,
     start_journal,
@@ -83,7 +83,7 @@ class Session:
         self.recording, self.annotator, self._size, self._round = recording, annotator, batch_size, in_round
         self._path = journal_file(recording.home, annotator).absolute()
         start_journal(self._path, recording.name, recording.views, recording.start.names, images=recording.images)
-        self._journal = JournalState.of(self._path.stat())
+        self._journal = journal_state(self._path.stat())
         self.refusal = ""  # why the last decisions were not stored
         labels = labels_of(recording, annotator)
         kept = ("xy", "visibility", "status", "confidence", "inferred")
@@ -190,10 +190,12 @@ class Session:
     def next_batch(self) -> dict[str, Any]:
         """Rank the frames again by the decisions so far, and choose the worst that are not finished."""
         labels = self.labels()
-        ranking = rank_frames(labels, self.recording.rate, self.recording.cameras)
-        chosen = frame_batch(ranking, self.recording.rate, self._size, finished_frames(labels))
-        self._scores = ranking.score.round(3).tolist()
-        self._batch = [{"frame": f, "score": self._scores[f], "reason": ranking.reason(f)} for f in chosen]
+        reasons = rank_frames(labels, self.recording.rate, self.recording.cameras)
+        weights = np.array([*reasons.values()])
+        chosen = frame_batch(weights.sum(0), self.recording.rate, self._size, finished_frames(labels))
+        self._scores = weights.sum(0).round(3).tolist()
+        greatest = [[*reasons][k] for k in weights.argmax(0)]
+        self._batch = [{"frame": f, "score": self._scores[f], "reason": greatest[f]} for f in chosen]
         return self.summary()
 
 

@@ -29,15 +29,15 @@ VALIDATED_SPINE_POINTS = (*VERTEBRA_OF,)
 class PointError:
     """Error of a point over the frames in which it was triangulated and the body solved.
 
-    rmse_m; reference_m: of the reference detector, NaN where it has no such point. frames: their number. beyond: frames
-    in which the error is larger than 10 cm. verdict: 'usual', 'beyond usual', 'annotate again', 'not seen'.
+    rmse_m; reference_m: of the reference detector, NaN where it has no such point. frames: their number. frames_beyond:
+    those in which the error is larger than 10 cm. verdict: 'usual', 'beyond usual', 'annotate again', 'not seen'.
     """
 
     point: str
     rmse_m: float
     reference_m: float
     frames: int
-    beyond: tuple[int, ...]
+    frames_beyond: tuple[int, ...]
 
     @property
     def verdict(self) -> str:
@@ -53,18 +53,18 @@ class Validation:
     """Errors of all points, and the comparison that decides whether annotation is finished.
 
     spine_m: root mean square error of the points along the spine. reference_m: that of all points of the reference
-    detector, NaN without one. again: frames to annotate again, those with most points beyond 10 cm first. frames:
-    number in the recording. names: of candidate and reference; '' without a reference. worse: if `spine_m` exceeds the
-    limit, further frames in which the spine's error does, the worst first.
+    detector, NaN without one. frames_again: those to annotate again, with most points beyond 10 cm first. frames:
+    number in the recording. names: of candidate and reference; '' without a reference. frames_worse: if `spine_m`
+    exceeds the limit, further frames in which the spine's error does, the worst first.
     """
 
     points: tuple[PointError, ...]
     spine_m: float
     reference_m: float
-    again: tuple[int, ...]
+    frames_again: tuple[int, ...]
     frames: int = 0
     names: tuple[str, str] = ("candidate", "")
-    worse: tuple[int, ...] = ()
+    frames_worse: tuple[int, ...] = ()
 
     @property
     def limit_m(self) -> float:
@@ -116,13 +116,13 @@ def validate_against_body(
             rmse_m=_rms(error),
             reference_m=_rms(reference_errors[name]) if name in reference_errors and name in errors else float("nan"),
             frames=int(np.isfinite(error).sum()),
-            beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
+            frames_beyond=tuple(np.flatnonzero(np.nan_to_num(error) > REANNOTATE_ERROR_M).tolist()),
         )
         for name, error in (errors | unseen).items()
     ]
     points_beyond = np.zeros(candidate.motion.frames, int)
     for row in rows:
-        points_beyond[list(row.beyond)] += 1
+        points_beyond[list(row.frames_beyond)] += 1
     again = [int(frame) for frame in np.argsort(-points_beyond, kind="stable") if points_beyond[frame]]
     along = np.array([error for name, error in errors.items() if name in VALIDATED_SPINE_POINTS])
     everything = _rms(np.array([error for name, error in reference_errors.items() if not is_skin_marker([name])]))
@@ -133,7 +133,7 @@ def validate_against_body(
     rms = np.nan_to_num(rms_of_known(along, 0))
     worst_first = np.argsort(-rms, kind="stable").tolist()
     worse = (frame for frame in worst_first if rms[frame] > found.limit_m and frame not in again)
-    return replace(found, worse=tuple(worse))
+    return replace(found, frames_worse=tuple(worse))
 
 
 def body_validation_text(found: Validation) -> str:
@@ -142,13 +142,13 @@ def body_validation_text(found: Validation) -> str:
     for row in found.in_order:
         lines.append(
             f"{row.point:<14} {_centimetres_text(row.rmse_m):>10} {_centimetres_text(row.reference_m):>10} "
-            f"{row.frames:>7} {len(row.beyond):>8}  {row.verdict}"
+            f"{row.frames:>7} {len(row.frames_beyond):>8}  {row.verdict}"
         )
     usual = "Usual: up to 4 cm; annotate again: beyond 10 cm."
     lines += ["", f"RMSE in cm between triangulated points and the fitted body. {usual}", validation_conclusion(found)]
     kinds = {
-        "frames to annotate again, the worst first": found.again,
-        "frames in which the spine is worse": found.worse,
+        "frames to annotate again, the worst first": found.frames_again,
+        "frames in which the spine is worse": found.frames_worse,
     }
     lines += [f"{kind} ({len(frames)}): {names_text(map(str, frames), 20)}" for kind, frames in kinds.items() if frames]
     return "\n".join(lines)
@@ -171,23 +171,16 @@ def validation_conclusion(found: Validation) -> str:
 
 def body_validation_json(found: Validation) -> dict:
     """Plain values, lengths in m; null where there is none."""
-    return {
-        "limits_m": {"usual": list(USUAL_ERROR_M), "annotate_again": REANNOTATE_ERROR_M},
-        "names": list(found.names),
-        "frames": found.frames,
-        "spine_m": _json_number(found.spine_m),
-        "reference_m": _json_number(found.reference_m),
-        "passed": found.passed,
-        "frames_again": list(found.again),
-        "frames_worse": list(found.worse),
-        "points": {
-            row.point: {
-                "rmse_m": _json_number(row.rmse_m), "reference_m": _json_number(row.reference_m), "frames": row.frames,
-                "frames_beyond": list(row.beyond), "verdict": row.verdict,
-            }
-            for row in found.points
-        },
-    }  # fmt: skip
+    limits = {"usual": list(USUAL_ERROR_M), "annotate_again": REANNOTATE_ERROR_M}
+    points = {row.point: _plain_fields(row) | {"verdict": row.verdict} for row in found.points}
+    return {"limits_m": limits} | _plain_fields(found) | {"passed": found.passed, "points": points}
+
+
+def _plain_fields(found: PointError | Validation) -> dict:
+    """The fields by name, lengths to a µm; NaN as None."""
+    numbers = {name: value for name, value in vars(found).items() if isinstance(value, float)}
+    plain = {name: round(value, 6) if np.isfinite(value) else None for name, value in numbers.items()}
+    return {name: value for name, value in vars(found).items() if name not in ("point", "points")} | plain
 
 
 def frames_to_annotate(path: Path) -> tuple[int, ...]:
@@ -212,7 +205,3 @@ def _rms(error: np.ndarray) -> float:
 
 def _centimetres_text(metres: float) -> str:
     return f"{100 * metres:.1f}" if np.isfinite(metres) else "–"
-
-
-def _json_number(value: float) -> float | None:
-    return round(float(value), 6) if np.isfinite(value) else None

@@ -69,12 +69,17 @@ def _exclusive_annotator(recording, annotator: str):
     return hold_lock(file.with_name(f".{file.stem}.lock"), busy, 0.0, advice)
 
 
-def _exclusive_rounds(recording):
-    """Context manager: one process draws frames and trains; all annotators of a recording share its rounds."""
+def _next_round(target, annotator: str, batch: int, trains):
+    """The recording's rounds after `advance_round`. One process draws and trains: all annotators share the rounds."""
+    from simspine.annotation.exchange import advance_round
+    from simspine.annotation.recording import open_target
     from simspine.workflow.up_to_date import hold_lock
 
+    recording = open_target(target)
     busy = f"another process draws frames of {recording.name}, or trains with them"
-    return hold_lock(recording.home / "rounds" / ".lock", busy, 0.0, "Wait for it.")
+    alone = hold_lock(recording.home / "rounds" / ".lock", busy, 0.0, "Wait for it.")
+    with _exclusive_annotator(recording, annotator), alone:
+        return advance_round(recording, annotator, batch, hook=trains, say=say)
 
 
 annotator_option = click.option("--annotator", default=_user_name, show_default="your user name", help="Your name.")
@@ -113,8 +118,7 @@ def annotate_command(target, annotator, batch, again, training, **page):
     With --training rounds follow one another: a batch is drawn; when it is corrected and the page is stopped, a
     detector is trained, its points are taken, and the page opens with the next batch.
     """
-    from simspine.annotation.exchange import advance_round, open_frames
-    from simspine.annotation.recording import open_target
+    from simspine.annotation.exchange import open_frames
     from simspine.annotation.validation import frames_to_annotate
 
     if again is not None and training is not None:
@@ -124,9 +128,7 @@ def annotate_command(target, annotator, batch, again, training, **page):
         _serve_page(target, annotator, batch, () if again is None else frames_to_annotate(again), **page)
         return
     while True:
-        recording = open_target(target)
-        with _exclusive_annotator(recording, annotator), _exclusive_rounds(recording):
-            rounds = advance_round(recording, annotator, batch, hook=trains, say=say)
+        rounds = _next_round(target, annotator, batch, trains)
         if rounds == before or not open_frames(rounds):
             return
         before = rounds
@@ -232,13 +234,7 @@ def round_command(target, annotator, size, training):
     Any other detector can be trained on labels.json (COCO) and images/ of the round's folder. Write its points to out/
     there, <view>_json/<view>_000012.json as OpenPose does, for every image; then give the same command again.
     """
-    from simspine.annotation.exchange import advance_round
-    from simspine.annotation.recording import open_target
-
-    trains = _training_hook(training)
-    recording = open_target(target)
-    with _exclusive_annotator(recording, annotator), _exclusive_rounds(recording):
-        advance_round(recording, annotator, size, hook=trains, say=say)
+    _next_round(target, annotator, size, _training_hook(training))
 
 
 @annotations_group.command("clicks")

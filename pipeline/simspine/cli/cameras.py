@@ -1,7 +1,5 @@
 """simspine cameras: calibrate, check, refine and synchronise cameras."""
 
-import os
-
 import click
 
 from simspine.cli import options
@@ -54,11 +52,10 @@ def calibrate_board_command(
     VIDEOS: one per camera, synchronous; or folders of images, whose k-th images show the same instant. Cameras are
     named after them.
     """
-    from simspine.workflow.camera_files import BoardRequest, calibrate_by_board
+    from simspine.workflow.camera_files import calibrate_by_board
 
     board = board_from_options(squares, size_mm, marker_mm, dictionary)
-    request = BoardRequest(board=board, lens=lens, frames=frames, floor=floor)
-    calibrate_by_board(recordings, request, out, figures=json_path, threads=os.cpu_count() or 1)
+    calibrate_by_board(recordings, board, floor=floor, lens=lens, frames=frames, out=out, figures=json_path)
 
 
 @click.group("cameras")

@@ -257,6 +257,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     """
     from simspine.io.back_line import read_back_line
     from simspine.reconstruction.spine_from_back import spine_from_back
+    from simspine.workflow.sessions import curvature_text
 
     folder = out or file.with_name(f"{file.stem}_spine")
     if (folder / "report.html").exists() and not (folder / "spine.h5").exists():
@@ -271,24 +272,9 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]
-    for text in (*_first_curvatures(result.spine), *findings, *files):
+    for text in (*map(curvature_text, result.curvature_figures), *findings, *files):
         say(text)
     sys.exit(1 if any(finding.severity == "error" for finding in result.findings) else 0)
-
-
-def _first_curvatures(spine):
-    """Lines of lordosis and kyphosis, each in the first frame that has it."""
-    from simspine.core.arrays import NORMAL_95
-    from simspine.quality.observability import stated_sd
-
-    for name, key, values, sd in (
-        ("lumbar lordosis", "lla", spine.lla, spine.lla_sd),
-        ("thoracic kyphosis", "tka", spine.tka, spine.tka_sd),
-    ):
-        first = next((k for k, value in enumerate(values) if math.isfinite(value)), None)
-        if first is not None:
-            value, reach = math.degrees(values[first]), NORMAL_95 * stated_sd(key, math.degrees(sd[first]))
-            yield f"{name} in frame {first}: {value:.0f} ± {reach:.0f}° (95 %)"
 
 
 @main.command("warmup")

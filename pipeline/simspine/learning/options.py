@@ -8,7 +8,7 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
-from simspine.core.errors import InputError, require_known
+from simspine.core.errors import InputError, needing_extra, require_known
 from simspine.core.settings import Section, SettingsError, read_yaml
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 
@@ -17,10 +17,8 @@ from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 
 def require_torch() -> ModuleType:
     """The module `torch`. Raises `InputError` naming the extra that installs it."""
-    try:
+    with needing_extra("a network", "learn"):
         import torch
-    except ImportError:
-        raise InputError("networks need PyTorch, which is not installed: pip install 'simspine[learn]'.") from None
     return torch
 
 

@@ -15,7 +15,7 @@ from simspine.core.errors import InputError, needing_extra
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation.metrics import ImagePeople, correct_keypoint_share
 from simspine.evaluation.point_protocols import evaluate_images
-from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json
+from simspine.evaluation.tables import EvaluationTable, TableCell, TableColumn, TableRow, evaluation_json, noted_table
 from simspine.io.atomic import write_text
 from simspine.io.coco import read_coco_labels
 from simspine.io.image_streams import ImagesInAnyOrder
@@ -154,12 +154,6 @@ JUDGED_COLUMNS = (
     TableColumn("parameters", "10⁶", 2),
     TableColumn("FLOPs", "10⁹", 2),
 )
-JUDGED_NOTES = (
-    "Boxes are the labelled ones. PCK: share of points within that share of the box's shorter side from their label.",
-    f"{SIDES_EXCHANGED_LABEL}: share of paired points found nearer to the label of the other side, of pairs "
-    f"whose labels are more than {MIN_SIDE_SEPARATION:g} of the shorter side apart; 50 is chance.",
-    "FLOPs: a multiplication and an addition count as one, as in MMPose's tables.",
-)
 
 
 def judged_tables(
@@ -181,13 +175,7 @@ def judged_tables(
         held[name] = (inside, *network_size(network))
     nothing = (None, None, None)
     rows = [row for name, found in places.items() for row in _judged_rows(name, found, people, held.get(name, nothing))]
-    own = EvaluationTable(
-        name="spine_detector",
-        title="Detector: error of points",
-        columns=JUDGED_COLUMNS,
-        rows=tuple(rows),
-        notes=JUDGED_NOTES,
-    )
+    own = noted_table("spine_detector", JUDGED_COLUMNS, rows, apart=f"{MIN_SIDE_SEPARATION:g}")
     labels = image_people(people, people.keypoints, np.ones(len(people)))
     found_people = {
         name: image_people(people, np.dstack([found, confidence[name]]), confidence[name].mean(1))

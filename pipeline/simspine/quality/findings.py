@@ -165,11 +165,6 @@ class Verdict:
         """Whether rejected frames were taken out, and short gaps of them filled."""
         return any(finding.code == REJECTED_FILLED_CODE for finding in self.findings)
 
-    @property
-    def corrected(self) -> np.ndarray:
-        """(frames,) bool."""
-        return self._frames_with(Status.CORRECTED)
-
     def _frames_with(self, *wanted: Status) -> np.ndarray:
         return np.array([status in wanted for status in self.status], bool)
 
@@ -183,7 +178,7 @@ class Verdict:
     def reason_counts(self) -> dict[str, dict[str, int]]:
         """{status: {code: frames}}: why frames were corrected or rejected (and then filled in, or not); a frame counts
         for each of its reasons."""
-        masks = {Status.CORRECTED: self.corrected, Status.REJECTED: self.rejected}
+        masks = {Status.CORRECTED: self._frames_with(Status.CORRECTED), Status.REJECTED: self.rejected}
         return {
             str(status): dict(sorted(Counter(code for k in where_true(mask) for code in self.reasons[k]).items()))
             for status, mask in masks.items()
@@ -251,6 +246,14 @@ def sum_up_findings(frames: int, findings: Iterable[Finding]) -> Verdict:
 def worst_severity(findings: Iterable[Finding]) -> Severity | None:
     """The gravest severity; None without findings."""
     return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
+
+
+def alike(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings of one code and severity together, the gravest first."""
+    kinds: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault((finding.severity, finding.code), []).append(finding)
+    return sorted(kinds.values(), key=lambda group: -tuple(Severity).index(group[0].severity))
 
 
 def where_true(mask: np.ndarray) -> tuple[int, ...]:

@@ -359,28 +359,24 @@ LABELS = {"lla": "Lumbar lordosis, L1–S1", "tka": "Thoracic kyphosis, T3–T12
 ERROR_IN_PEOPLE_DEG = {"lla": 8.2, "tka": 8.0}  # RMSE in 192 people with radiographs: docs/accuracy.md
 
 
-def curvature_figures(
-    angles: Mapping[str, tuple[np.ndarray, np.ndarray | None]],
-    kept: np.ndarray,
-    forced: Mapping[str, bool],
-    estimated: bool = False,
-    changes: Mapping[str, np.ndarray | None] | None = None,
-) -> tuple[ClinicalFigure, ...]:
-    """A figure of 'lla' and 'tka', where given. angles: {name: (values, standard deviation)}, (frames,) rad.
+def curvature_figures(spine: Any, kept: np.ndarray, estimated: bool = False) -> tuple[ClinicalFigure, ...]:
+    """A figure of 'lla' and 'tka', where known. spine: `SpineKinematics`, or `TrialData`. kept: (frames,) bool.
 
-    kept: (frames,) bool. forced: {name: whether the model sets it}. estimated: as of `clinical_figures`. changes:
-    {name: standard deviation of the differences to the mean, (frames,) rad}, by default that of the values.
+    estimated: as of `clinical_figures`.
     """
     figures = []
-    for name in (name for name in LABELS if name in angles):
-        values, deviation = angles[name]
-        known = None if deviation is None or forced[name] else np.degrees(deviation)
-        change = None if known is None else (changes or {}).get(name)
-        statistics = angle_statistics(np.degrees(values), known, kept, None if change is None else np.degrees(change))
+    for name, label in LABELS.items():
+        values, deviation, change = (getattr(spine, f"{name}{kind}") for kind in ("", "_sd", "_change_sd"))
+        if values is None:
+            continue
+        forced = bool(forced_mask([name], spine.forced).any())
+        known = None if deviation is None or forced else np.degrees(deviation)
+        change = None if known is None or change is None else np.degrees(change)
+        statistics = angle_statistics(np.degrees(values), known, kept, change)
         statistics["sd"] = stated_sd(name, statistics["sd"])
         share = share_of_curvature(name, statistics["sd"])
-        decided_by = str(observability_word(share, forced[name], estimated=estimated))
-        figures.append(ClinicalFigure(name, LABELS[name], "deg", decided_by=decided_by, share=share, **statistics))
+        decided_by = str(observability_word(share, forced, estimated=estimated))
+        figures.append(ClinicalFigure(name, label, "deg", decided_by=decided_by, share=share, **statistics))
     return tuple(figures)
 
 

@@ -160,13 +160,7 @@ class SolvedTrial(Unchanging):
     @cached_property
     def curvature_figures(self) -> tuple[observability.ClinicalFigure, ...]:
         """Lordosis and kyphosis over the frames that were not rejected, with what decided them."""
-        spine = self.spine
-        angles = {"lla": (spine.lla, spine.lla_sd), "tka": (spine.tka, spine.tka_sd)}
-        forced = {name: bool(observability.forced_mask([name], spine.forced).any()) for name in angles}
-        changes = {"lla": spine.lla_change_sd, "tka": spine.tka_change_sd}
-        figures = observability.curvature_figures(
-            angles, ~self.rejected, forced, estimated=self.spine_estimated, changes=changes
-        )
+        figures = observability.curvature_figures(self.spine, ~self.rejected, estimated=self.spine_estimated)
         return with_doubts(figures, self.findings)
 
     @cached_property
@@ -260,11 +254,6 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
     Raises `InputError` where the trial did not come from images.
     """
     cameras, model, keypoints = found.cameras, found.model_markers, found.used_keypoints
-    if len(cameras) != keypoints.views or model.frames != keypoints.frames:
-        raise InputError(
-            f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
-            f"views and {keypoints.frames} frames."
-        )
     names = [name for name in VIEW_FIT_LIMB_POINTS if name in keypoints.names and name in model.names]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project_points(cameras, xyz), 0, 1)

@@ -4,7 +4,7 @@ import base64
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from simspine.core.arrays import NORMAL_95
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
-from simspine.quality.findings import FINDING_LIGHTS, THRESHOLDS, Finding
+from simspine.quality.findings import THRESHOLDS, Finding, alike
 from simspine.quality.observability import narrowing_text
 from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
@@ -215,7 +215,7 @@ def render_page(content: ReportContent) -> str:
         named=NAMED_COLOURS,
         point_colours=POINT_COLOURS,
         words=_LIGHT_WORDS,
-        grouped=_grouped_findings,
+        grouped=alike,
         cause=cause_of_finding,
         definitions=page_words("definitions"),
         limits={name: narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},
@@ -225,14 +225,6 @@ def render_page(content: ReportContent) -> str:
 def write_report(path: str | os.PathLike, content: ReportContent) -> None:
     """Write the page to `path` atomically: a killed run leaves the old page or the new one."""
     write_text(path, render_page(content))
-
-
-def _grouped_findings(findings: Sequence[Finding]) -> list[list[Finding]]:
-    """Findings with the same code and light together, a line for each cause, the worst first."""
-    kinds: dict[tuple[str, str], list[Finding]] = {}
-    for finding in findings:
-        kinds.setdefault((finding.light, finding.code), []).append(finding)
-    return sorted(kinds.values(), key=lambda group: -FINDING_LIGHTS.index(group[0].light))
 
 
 @cache

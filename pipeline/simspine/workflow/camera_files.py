@@ -209,16 +209,6 @@ PLACE_TABLE_COLUMNS = ("camera", "position, m", "SD, mm", "SD of rotation, °")
 BoardRecording = Video | Stills
 
 
-@dataclass(frozen=True)
-class BoardRequest:
-    """Options. frames: number of images searched in each recording. floor: frame with the board on the floor."""
-
-    board: Board
-    floor: int
-    lens: str = "perspective"
-    frames: int = 200
-
-
 def _require_new_calibration(out: Path) -> None:
     if out.exists():
         raise InputError(f"{out} exists already. Choose another --out.")
@@ -226,16 +216,19 @@ def _require_new_calibration(out: Path) -> None:
 
 
 def calibrate_by_board(
-    paths: Sequence[Path], request: BoardRequest, out: Path, figures: Path | None, threads: int
+    paths: Sequence[Path], board: Board, *, floor: int, lens: str, frames: int, out: Path, figures: Path | None
 ) -> None:
-    """Calibrate cameras from recordings of a board, write the calibration, print its errors; a fault writes nothing."""
+    """Calibrate cameras from recordings of a board, write the calibration, print its errors; a fault writes nothing.
+
+    floor: frame with the board on the floor. frames: number of images searched in each recording.
+    """
     _require_new_calibration(out)
     recordings = open_recordings(paths)
     names = [recording.name for recording in recordings]
     if len(set(names)) < len(names):
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
-    views, rows = find_boards_in_recordings(request, recordings, threads)
-    calibrated = calibrate_boards(views, int(np.flatnonzero(rows == request.floor)[0]), request.lens)
+    views, rows = find_boards_in_recordings(board, recordings, floor, frames)
+    calibrated = calibrate_boards(views, int(np.flatnonzero(rows == floor)[0]), lens)
     write_figures(figures, _calibration_figures(calibrated))
     write_calibration(out, list(calibrated.cameras))  # last: the same command is refused once it is there
     _print_tables(calibrated, views.board)
@@ -243,21 +236,19 @@ def calibrate_by_board(
 
 
 def find_boards_in_recordings(
-    request: BoardRequest, recordings: Sequence[BoardRecording], threads: int
+    board: Board, recordings: Sequence[BoardRecording], floor: int, frames: int
 ) -> tuple[BoardViews, np.ndarray]:
     """Corners of the board in evenly spread frames of all recordings, and numbers of these frames in the first one."""
     # The last frames of a video may not decode.
     counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
-    rows = [evenly_spread(max(count, 1), request.frames) for count in counts]
     last = min(recording.frames for recording in recordings) - 1
-    if not 0 <= request.floor <= last:
-        raise InputError(f"frame {request.floor} is named for the floor, but the recordings have 0 to {last}.")
-    rows = [np.union1d(frames, [request.floor]) for frames in rows]
-    board = request.board
-    xy = _corners_found(board, recordings, rows, threads)
+    if not 0 <= floor <= last:
+        raise InputError(f"frame {floor} is named for the floor, but the recordings have 0 to {last}.")
+    rows = [np.union1d(evenly_spread(max(count, 1), frames), [floor]) for count in counts]
+    xy = _corners_found(board, recordings, rows)
     if board.rows % 2 == 0 and not np.isfinite(xy).any():
         board = replace(board, legacy=True)
-        xy = _corners_found(board, recordings, rows, threads)
+        xy = _corners_found(board, recordings, rows)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
             text = f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched"
@@ -266,9 +257,7 @@ def find_boards_in_recordings(
     return BoardViews(board, names, sizes, xy), rows[0]
 
 
-def _corners_found(
-    board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray], threads: int
-) -> np.ndarray:
+def _corners_found(board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray]) -> np.ndarray:
     """(frames, cameras, corners, 2) px, NaN = not seen. rows: frame numbers of each recording, maybe fewer of one."""
     xy = np.full((max(map(len, rows)), len(recordings), len(board.corners), 2), np.nan)
     with progress_bar("looking for the board", quiet=False) as progress:
@@ -280,7 +269,7 @@ def _corners_found(
                 done[0] += 1
                 progress(done[0], sum(map(len, rows)))
 
-        map_on_threads(work, range(len(recordings)), threads)
+        map_on_threads(work, range(len(recordings)), os.cpu_count() or 1)
     return xy
 
 
@@ -321,9 +310,7 @@ def write_board(path: str | os.PathLike, board: Board) -> None:
     one square, which detectors need. Raises `InputError` for another ending."""
     from PIL import Image
 
-    ending = Path(path).suffix.lower()
-    if ending not in BOARD_FORMATS:
-        raise InputError(f"{path}: a board is written as {', '.join(BOARD_FORMATS)}, not as {ending or 'nothing'}.")
+    require_ending(path, "a board", BOARD_FORMATS)
     side = round(board.square / _METRES_PER_INCH * _BOARD_DPI)  # px of a square
     resolution = side * _METRES_PER_INCH / board.square  # dots per inch, at which `side` px are one square
     with atomic_path(path) as temporary:

@@ -26,7 +26,7 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Status, Verdict, findings_of_dicts, worst_severity
+from simspine.quality.findings import Finding, Severity, Status, Verdict, alike, findings_of_dicts, worst_severity
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
@@ -64,16 +64,6 @@ def write_quality(config: Config) -> VerdictsByTrial:
     return verdicts
 
 
-def findings_by_code(verdicts: VerdictsByTrial) -> dict[str, list[Finding]]:
-    """{code: findings with their subject and trial}, the gravest codes first."""
-    found: dict[str, list[Finding]] = {}
-    for key, verdict in verdicts.items():
-        for finding in verdict.of(*key).findings:
-            found.setdefault(finding.code, []).append(finding)
-    order = tuple(Severity)
-    return dict(sorted(found.items(), key=lambda item: -order.index(item[1][0].severity)))
-
-
 def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     """Print counts of frames per trial, then a few findings of each code with their suggestions."""
     from rich.console import Console
@@ -89,11 +79,11 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
         cells = (f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"))
         table.add_row(*cells, style=SEVERITY_STYLES[worst])
     console.print(table)
-    for code, found in findings_by_code(verdicts).items():
+    for found in alike(finding for key, verdict in verdicts.items() for finding in verdict.of(*key).findings):
         style = SEVERITY_STYLES[found[0].severity]
         for f in found[:EXAMPLES_PER_CODE]:
             frames = f" · frames {f.span}" if f.frames else ""
-            head = printable(f"{f.severity} {code} · {f.subject}/{f.trial}{frames}")
+            head = printable(f"{f.severity} {f.code} · {f.subject}/{f.trial}{frames}")
             console.print(head, style=style)
             console.print(f"  {printable(f'{f.message} {f.suggestion}')}", soft_wrap=True)
         if len(found) > EXAMPLES_PER_CODE:

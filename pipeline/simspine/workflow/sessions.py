@@ -80,7 +80,7 @@ def add_spine(
     findings = [(name, finding) for name, found in solved.items() for finding in found.findings]
     notes = (f"{name}: {f.severity}: {f.message} {f.suggestion}" for name, f in findings if f.severity != Severity.INFO)
     figures = ((name, figure) for name, found in solved.items() for figure in found.curvature_figures)
-    results = (f"{name}: {_curvature_text(figure)}" for name, figure in figures)
+    results = (f"{name}: {curvature_text(figure)}" for name, figure in figures)
     faults = any(finding.severity == Severity.ERROR for _, finding in findings)
     return AddedSpine(tuple(written), tuple(notes), tuple(results), faults)
 
@@ -94,7 +94,8 @@ def _remove(paths: Iterable[Path]) -> None:
             shutil.rmtree(path)
 
 
-def _curvature_text(figure: ClinicalFigure) -> str:
+def curvature_text(figure: ClinicalFigure) -> str:
+    """'Lumbar lordosis, L1–S1: 58° ± 19° (95 %), measured'."""
     interval = "" if figure.sd is None else f" ± {NORMAL_95 * figure.sd:.0f}° (95 %)"
     value = "unknown" if figure.mean is None else f"{figure.mean:.0f}°{interval}, {figure.decided_by}"
     return f"{figure.label}: {value}"

@@ -23,7 +23,7 @@ from simspine.io.hdf5 import open_hdf5_file, read_store
 from simspine.io.text_tables import json_or_empty
 from simspine.io.video import match_cameras_to_views
 from simspine.quality.marker_checks import unseen_limb_joints
-from simspine.quality.observability import curvature_figures, estimated_of_spine, forced_mask
+from simspine.quality.observability import curvature_figures, estimated_of_spine
 from simspine.reconstruction.solved_trial import SolvedTrial, without_unseen_limbs
 from simspine.report import body_video, canvas
 from simspine.report.bones import bones_and_joints
@@ -38,7 +38,7 @@ from simspine.report.page import Picture, ReportContent, TrialSection, write_rep
 from simspine.report.rerun_recording import write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements
-from simspine.report.tables import CURVATURE_KEYS, NO_RESULT, held_still, is_result, label_with_sign, with_marks
+from simspine.report.tables import NO_RESULT, held_still, is_result, label_with_sign, with_marks
 from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of_trial
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.dataset import check_figures
@@ -88,17 +88,14 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
         names = [(s, t) for s in file.subjects for t in file.trials(s)]
         chosen = choose_trial(names, subject, trial, str(path))
         entry, cameras, model = file.trial(*chosen), file.cameras(*chosen), file.model(chosen[0])
-    angles = {key: (getattr(entry, key), getattr(entry, f"{key}_sd")) for key in CURVATURE_KEYS}
-    angles = {key: values for key, values in angles.items() if values[0] is not None}
     bones, segments = bones_and_joints(model)
     poses = entry.poses
     if poses and any(odd.any() for odd in unseen_limb_joints(entry.motion).values()):
         poses = without_unseen_limbs(poses, Body.from_text(model, f"model of {chosen[0]}"), entry.motion)
     estimated = bool(estimated_of_spine(entry.fitted, entry.fitted_origin))
-    forced = {key: bool(forced_mask([key], entry.forced).any()) for key in angles}
-    changes = {key: getattr(entry, f"{key}_change_sd") for key in angles}
     kept = ~is_rejected(entry.status, entry.markers.frames)
-    figures = curvature_figures(angles, kept, forced, estimated=estimated, changes=changes)
+    figures = curvature_figures(entry, kept, estimated=estimated)
+    angles = {one.name: (getattr(entry, one.name), getattr(entry, f"{one.name}_sd")) for one in figures}
     return Scene(
         name=" · ".join(chosen), spine=chain_of_body(entry.markers), points=None, poses=poses, bones=bones,
         segments=segments, cameras=tuple(cameras), status=entry.status, reasons=entry.reasons,
