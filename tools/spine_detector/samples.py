@@ -3,18 +3,22 @@
     python -m tools.spine_detector.samples --out samples --people 90 --each 120 --seed 1
 
 One file a person. Every person does the fifteen actions of the virtual capture; in half of the frames the trunk bends
-and turns further, and the arms go elsewhere, at random: actions of every day bend little to the side. Each picture goes
-through BlazePose as a video's image would, so the inputs have its errors on rendered people.
+and turns further, and the arms go elsewhere, at random: actions of every day bend little to the side. In half of the
+pictures the trunk is bare or in a skin-tight top, so that the outline is that of the skin. Each picture goes through
+BlazePose as a video's image would, so the inputs have its errors on rendered people.
 """
 
 import argparse
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from simspine.anatomy.skin import skin_asset
+from simspine.core.geometry import project_one
+from simspine.core.skeletons import load_skeleton
 from simspine.core.types import Motion
 from simspine.io.atomic import atomic_path
 from simspine.io.image_streams import encode_jpeg
@@ -29,12 +33,18 @@ from simspine.synthesis.rendered_crops import (
     make_performer,
     virtual_person,
 )
+from simspine.synthesis.rendered_people import RenderedPerson
 from simspine.synthesis.signals import random_stream
 from simspine.vision.blazepose import Pose, PoseNetworks, region_of_box, settled_pose
-from simspine.vision.blazepose_spine import features_of, to_crop_shares
+from simspine.vision.blazepose_spine import SPINE_POINTS, features_of, to_crop_shares
+from simspine.vision.options import DEFAULT_MODELS
 
 STYLE = RenderSettings(size=(224, 256), samples=1)
 FRAMES = 60  # of each action
+BARE = 0.5  # share of pictures without loose clothes on the trunk
+NATIVE = load_skeleton("spinetrack37")
+SPINE = [NATIVE.index(name) for name in SPINE_POINTS[:9]]  # from the sacrum up
+STEP = 0.01  # m, of the differences that tell how a place moves in the picture
 FURTHER = 0.5  # share of frames bent further
 # One standard deviation, degrees, over a whole region; and of joints of the arms.
 BENDS = {
@@ -50,12 +60,16 @@ LEAN = {"pelvis_tilt": 12, "pelvis_list": 12}
 @dataclass(frozen=True, eq=False)
 class Seen:
     """A person's pictures: points (n, 33, 4), mask (n, 64, 64), places (n, 37, 2) shares of the true points in
-    SpineTrack's order, v (n, 37): 2 in sight, 1 hidden, 0 outside."""
+    SpineTrack's order, v (n, 37): 2 in sight, 1 hidden, 0 outside. ahead: (n, 9, 2) shares that a spine point moves
+    for 1 m forward from its vertebra; axes: (n, 3, 2) shares for 1 m forward, up, right of the trunk. bare: (n,)."""
 
     points: np.ndarray
     mask: np.ndarray
     places: np.ndarray
     v: np.ndarray
+    ahead: np.ndarray
+    axes: np.ndarray
+    bare: np.ndarray
 
 
 def main() -> None:
@@ -67,7 +81,7 @@ def main() -> None:
     parser.add_argument("--part", default="0/1", help="i/n: every n-th person from the i-th, to share the work")
     options = parser.parse_args()
     first, step = map(int, options.part.split("/"))
-    networks = PoseNetworks()
+    networks = PoseNetworks(DEFAULT_MODELS["blazepose_spine"])
     for index in range(first, options.people, step):
         path = options.out / f"{index:04d}.npz"
         if not path.is_file():
@@ -121,17 +135,63 @@ def look_at(who: Performer, networks: PoseNetworks, seed: int, index: int, count
 
 
 def _rows(who: Performer, networks: PoseNetworks, seed: int, index: int, count: int) -> Iterator[tuple]:
+    tight = make_subject(seed, index).sex == "female" or index % 2 == 0
+    unclothed = replace(who, person=without_top(who.person, tight))
     for number in range(count):
-        sample = draw_sample(who, STYLE, seed, 1000 * index + number)
+        bare = random_stream(seed, "clothes", str(index), str(number)).random() < BARE
+        sample = draw_sample(unclothed if bare else who, STYLE, seed, 1000 * index + number)
         stored = cv2.imdecode(
             np.frombuffer(encode_jpeg(sample.image, sample.sensor.quality), np.uint8), cv2.IMREAD_COLOR
         )
         pose = _found(networks, stored, sample, random_stream(seed, "box", str(index), str(number)))
         if pose is not None:
-            features = features_of(pose)
-            places = to_crop_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
-            mask = np.round(255 * features.mask).astype(np.uint8)
-            yield features.points, mask, places, sample.labels.keypoints[:, 2].astype(np.uint8)
+            yield *described(pose, sample), bare
+
+
+def described(pose: Pose, sample: Sample) -> tuple[np.ndarray, ...]:
+    """What `Seen` holds of a picture, but for `bare`."""
+    features = features_of(pose)
+    places = to_crop_shares(pose, sample.labels.keypoints[:, :2]).astype(np.float32)
+    mask = np.round(255 * features.mask).astype(np.uint8)
+    return features.points, mask, places, sample.labels.keypoints[:, 2].astype(np.uint8), *moves(pose, sample)
+
+
+def moves(pose: Pose, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """`ahead` (9, 2) and `axes` (3, 2) of a picture, see `Seen`."""
+    xyz = (sample.labels.camera_xyz - sample.camera.t) @ sample.camera.R
+    pairs = [[xyz[NATIVE.index(side + part)] for side in ("left_", "right_")] for part in ("hip", "shoulder")]
+    right = _unit(sum(_unit(end - start) for start, end in pairs))
+    low, high = (np.mean(pair, axis=0) for pair in pairs)
+    forward = _unit(np.cross(np.gradient(xyz[SPINE], axis=0), right))
+    up = _unit(high - low)
+    trunk = np.stack([_unit(np.cross(up, right)), up, right])
+    starts = np.concatenate([xyz[SPINE], np.tile((low + high) / 2, (3, 1))])
+    apart = project_one(sample.camera, starts + STEP * np.concatenate([forward, trunk]))
+    shares = (apart - project_one(sample.camera, starts)) / STEP @ pose.looked_in.to_crop(1)[:, :2].T
+    return shares[:9].astype(np.float32), shares[9:].astype(np.float32)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+
+
+def without_top(person: RenderedPerson, tight: bool) -> RenderedPerson:
+    """The person with a bare trunk and arms; tight: these have the top's looks, as in a top as tight as skin."""
+    asset, worn, cuts = skin_asset(), person.worn, [cut for cut, _ in person.appearance.garments]
+    top = 2 + [cut.kind for cut in cuts].index("top")  # skin and eyes are the first two materials
+    drawn = {tuple(row) for row in worn.triangles[worn.material < 2].tolist()}
+    hidden = np.array([row for row in asset.triangles.tolist() if tuple(row) not in drawn], np.int32)
+    hidden = hidden[worn.rest[hidden, 1].min(1) > person.skin.landmarks["hip_r"][1]]  # shoes and trousers stay
+    kept = worn.material != top
+    material = np.full(len(hidden), top if tight else 0)
+    return replace(
+        person,
+        worn=replace(
+            worn,
+            triangles=np.concatenate([worn.triangles[kept], hidden]),
+            material=np.concatenate([worn.material[kept], material]),
+        ),
+    )
 
 
 def _found(networks: PoseNetworks, image: np.ndarray, sample: Sample, rng: np.random.Generator) -> Pose | None:
