@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from tools.spine_detector.batches import POSE_SWAPS, SWAPS, SampleReader, Samples, in_trunks, varied
+from tools.spine_detector import batches
+from tools.spine_detector.batches import POSE_SWAPS, SWAPS, SampleReader, Samples, elsewhere, in_trunks, varied
 from tools.spine_detector.network import TrunkNetwork, export
 from tools.spine_detector.train import SETTINGS, begun, judged, losses, made_honest
 
@@ -32,7 +33,9 @@ def drawn(count: int, seed: int = 1) -> Samples:
     share = np.linspace(0, 1, 13)[:, None]
     places = low[:, None] + share * (high - low)[:, None] + 0.02 * rng.standard_normal((count, 13, 2))
     image = rng.integers(0, 256, (count, MASK_PX, MASK_PX), np.uint8)
-    return Samples(points, image, places.astype(np.float32), rng.random((count, 13)) < 0.9)
+    known = rng.random((count, 13)) < 0.9
+    ahead, axes = rng.uniform(-0.4, 0.4, (count, 9, 2)), rng.uniform(-0.4, 0.4, (count, 3, 2))
+    return Samples(points, image, places.astype(np.float32), known, ahead, axes)
 
 
 class Mirror:
@@ -56,7 +59,8 @@ def test_samples_are_seen_as_a_detector_sees_them():
         np.testing.assert_allclose(back, some.places[i], atol=1e-6)
 
 
-def test_a_mirrored_sample_is_the_mirror_image_in_the_trunk():
+def test_a_mirrored_sample_is_the_mirror_image_in_the_trunk(monkeypatch):
+    monkeypatch.setattr(batches, "DEPTHS", batches.RENDERED_DEPTHS)
     some = drawn(4)
     plain, turned = in_trunks(some), in_trunks(varied(some, Mirror()))
     np.testing.assert_allclose(turned.places, plain.places[:, SWAPS] * [-1, 1], atol=1e-5)
@@ -67,16 +71,39 @@ def test_a_mirrored_sample_is_the_mirror_image_in_the_trunk():
 
 def test_variation_has_the_stated_size():
     some = drawn(4000)
-    moved = varied(some, np.random.default_rng(3))
-    straight = np.isclose(moved.places[:, 0, 0], some.places[:, 0, 0])  # not mirrored
+    off = varied(some, np.random.default_rng(3))
+    straight = np.isclose(off.places[:, 9, 0], some.places[:, 9, 0])  # not mirrored
     assert 0.45 < straight.mean() < 0.55
-    off = (moved.points - some.points)[straight]
-    moved_pair = off[:, HIP_INDICES, :2].mean(1)[:, None] @ trunk_frame(some.points[straight]).turn
-    across, along = moved_pair[:, 0].T
-    assert along.std() == pytest.approx(np.hypot(0.010, 0.003 / np.sqrt(2)), rel=0.06)
-    assert across.std() == pytest.approx(0.003 / np.sqrt(2), rel=0.06)
-    assert off[:, 0, :2].std() == pytest.approx(0.003, rel=0.06)
-    np.testing.assert_array_equal(moved.points[straight][..., 3], some.points[straight][..., 3])
+    alone = (off.points - some.points)[straight][:, 0, :2]
+    assert alone.std() == pytest.approx(0.003, rel=0.06)
+    np.testing.assert_array_equal(off.points[straight][..., 3], some.points[straight][..., 3])
+
+
+@pytest.mark.parametrize("pair", batches.JOINTS)
+@pytest.mark.parametrize("axis", range(3))
+def test_joints_move_in_space_as_stated(pair, axis):
+    """Seen along the other two axes of the trunk, the movement is that along one; both of a pair move alike."""
+    some = drawn(4000)
+    only = np.zeros_like(some.axes)
+    only[:, axis] = [0.3, 0.4]
+    off = elsewhere(some._replace(axes=only), np.random.default_rng(4)).points - some.points
+    left, right = off[:, pair, :2].swapaxes(0, 1)
+    np.testing.assert_allclose(left, right, atol=1e-6)
+    np.testing.assert_allclose(left[:, 1], left[:, 0] * 4 / 3, atol=1e-6)
+    assert np.linalg.norm(left, axis=1).std() < 0.5 * batches.JOINTS[pair][axis]
+    assert np.sqrt((left**2).sum(1).mean()) == pytest.approx(0.5 * batches.JOINTS[pair][axis], rel=0.06)
+    assert not off[:, [i for i in range(33) if not any(i in known for known in batches.JOINTS)]].any()
+
+
+def test_the_spine_is_as_deep_under_the_skin_as_published():
+    some = drawn(4000)
+    straight = np.broadcast_to([0.5, 0.0], some.ahead.shape)  # 1 m forward is half a crop to the right
+    off = 2 * (elsewhere(some._replace(ahead=straight), np.random.default_rng(5)).places - some.places)[..., 0]
+    forward = batches.DEPTHS - batches.RENDERED_DEPTHS
+    assert off[:, :9].mean(0) == pytest.approx(forward, abs=0.0005)
+    assert off[:, :9].std(0) == pytest.approx(np.hypot(batches.PERSON_DEPTH, batches.LEVEL_DEPTH), rel=0.06)
+    assert off[:, :9].mean(1).std() == pytest.approx(np.hypot(batches.PERSON_DEPTH, batches.LEVEL_DEPTH / 3), rel=0.06)
+    assert not off[:, 9:].any()
 
 
 @pytest.fixture(scope="module")

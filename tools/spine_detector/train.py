@@ -14,12 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tools.spine_detector.batches import SampleReader, Samples, in_trunks, read_samples
+from tools.spine_detector.batches import SampleReader, Samples, elsewhere, in_trunks, read_samples
 from tools.spine_detector.network import FIRST_LOG_SD, TrunkNetwork, export
 
 from simspine.learning.descent import TOTAL_LOSS, Descent, DescentRun, TrainingIdentity, train_by_descent
 from simspine.learning.options import DescentSettings
 from simspine.learning.spine_network import covariances_of_spread, gaussian_loss
+from simspine.synthesis.signals import random_stream
 from simspine.vision.blazepose_spine import SPINE_POINTS, trunk_frame
 
 SETTINGS = DescentSettings(
@@ -37,7 +38,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=SETTINGS.epochs)
     options = parser.parse_args()
     files = sorted(options.samples.glob("*.npz"))
-    held = in_trunks(read_samples(files[::HELD_OUT]))
+    held = read_samples(files[::HELD_OUT])
+    held = in_trunks(elsewhere(held, random_stream(options.seed, "held out")))
     seen = read_samples([path for i, path in enumerate(files) if i % HELD_OUT])
     stated = {name: getattr(options, name) for name in ("seed", "epochs")}
     run = DescentRun(options.out, TrainingIdentity(stated, _digest(seen)), options.seed, say=partial(print, flush=True))
@@ -67,7 +69,7 @@ def begun(network: TrunkNetwork, seen: Samples) -> TrunkNetwork:
 
 def losses(network: TrunkNetwork, batch: Samples) -> dict[str, torch.Tensor]:
     """Negative log likelihood of the true places."""
-    points, image, places, known = map(torch.as_tensor, batch)
+    points, image, places, known = map(torch.as_tensor, batch[:4])
     return {TOTAL_LOSS: gaussian_loss(*network(points, image), places, known)}
 
 
