@@ -68,7 +68,7 @@ test-learn: $(LEARN)/.installed  ## tests of networks, in an environment of thei
 
 SPINE := results/spine_detector
 learn-demo: $(LEARN)/.installed  ## the spine detector: render, train, export, judge on real images
-	$(LEARN)/bin/python -m tools.spine_detector.samples --out $(SPINE)/samples --people 90 --each 120 --seed 1
+	$(LEARN)/bin/python -m tools.spine_detector.samples --out $(SPINE)/samples --people 90 --each 60 --seed 1
 	$(LEARN)/bin/python -m tools.spine_detector.train --samples $(SPINE)/samples --out $(SPINE)/network --seed 1
 	$(LEARN)/bin/python benchmarks/spine_on_real_images.py --weights $(SPINE)/network/spine.onnx
 

@@ -38,7 +38,14 @@ from simspine.vision.blazepose_spine import (
     SpinePlacer,
 )
 from simspine.vision.follow_skin_markers import follow_skin_markers
-from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
+from simspine.vision.options import (
+    DEFAULT_MODELS,
+    CameraOptions,
+    DetectionOptions,
+    FilterOptions,
+    MergeOptions,
+    TriangulationOptions,
+)
 from simspine.vision.points import detect_in_videos, follow_person, locate_points, make_markers
 from simspine.vision.triangulation import triangulate
 from simspine.workflow.config import read_config
@@ -126,7 +133,7 @@ def with_refined_cameras() -> tuple[Sequence[Video], Keypoints, Sequence[Camera]
     folder = demo_folder()
     videos = open_videos(sorted((folder / "videos").glob("*.mp4")))
     cameras = read_calibration(next((folder / "calibration").iterdir()))
-    limbs = detected(videos, cameras, "full")  # what `blazepose_spine` builds on
+    limbs = detected(videos, cameras, "full")  # whatever network is judged, the truth stays the same
     judged = judge_cameras({"": (limbs, cameras)}, CameraOptions(refine=True), TriangulationOptions().min_confidence)
     return videos, limbs, judged[""].cameras
 
@@ -153,7 +160,7 @@ def in_space(keypoints: Keypoints, cameras: Sequence[Camera]) -> Markers:
 
 def placed(recording: Recording, weights: Path | None) -> tuple[Keypoints, np.ndarray]:
     """Points of the detector `blazepose_spine`, and their covariance (frames, views, 9, 2, 2) px²."""
-    placer, networks = SpinePlacer(weights), PoseNetworks()
+    placer, networks = SpinePlacer(weights), PoseNetworks(DEFAULT_MODELS["blazepose_spine"])
     trackers = [BlazePoseTracker(1) for _ in recording.videos]
     rows = []
     for images in zip(*recording.videos, strict=False):

@@ -25,6 +25,7 @@ from simspine.vision.blazepose_spine import (
     trunk_window,
 )
 from simspine.vision.detector import estimated_by
+from simspine.vision.options import DEFAULT_MODELS
 
 S = skeletons.load_skeleton("blazepose_spine46")
 SIDE_PX, TURN = 800.0, 0.4
@@ -102,7 +103,8 @@ def test_places_and_spread_go_back_to_the_image(tmp_path):
 def test_the_demos_spine_is_in_its_trunk():
     """In all views of the packaged recording: between hips and head, in order, near the person's axis."""
     images = [next(iter(video)) for video in open_videos(find_project(demo_folder()).videos)]
-    plain, detector = BlazePose(1, threads=1), BlazePoseSpine(1, threads=1)
+    plain = BlazePose(1, threads=1, model=DEFAULT_MODELS["blazepose_spine"])
+    detector = BlazePoseSpine(1, threads=1)
     limbs, found = plain.detect(images), detector.detect(images)
     plain.close()
     detector.close()

@@ -142,7 +142,7 @@ class BlazePoseSpine(BlazePose):
     estimated = SPINE_POINTS
 
     def __init__(self, people: int = 4, threads: int = 2):
-        super().__init__(people, threads)
+        super().__init__(people, threads, model="heavy")
         self._placer = SpinePlacer()
 
     def points_of(self, pose: Pose) -> np.ndarray:

@@ -10,7 +10,7 @@ from simspine.core.settings import Section
 
 BLAZEPOSE_MODELS = ("full", "heavy")  # heavy has a quarter less error, and takes 3.5 times as long
 LIVE_MODEL = "full"  # of BlazePose for a webcam
-DEFAULT_MODELS = {"blazepose": "heavy", "blazepose_spine": "full", "spinepose": "medium"}
+DEFAULT_MODELS = {"blazepose": "heavy", "blazepose_spine": "heavy", "spinepose": "medium"}
 
 
 class DetectionOptions(Section):
