@@ -1,6 +1,5 @@
 import json
 import warnings
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -156,7 +155,7 @@ def test_a_height_that_the_points_contradict_is_named(release, known, share):
 
 def test_report_goes_into_json(release, known):
     found = measure_factors(release, standing(known))
-    again = json.loads(json.dumps(asdict(found)))
+    again = json.loads(json.dumps(found.as_dict()))
     thigh = next(f for f in again["factors"] if f["segment"] == "thigh")
     assert thigh["sides"][0]["markers"] == ["LHip", "LKnee"]
     assert thigh["factor"] == pytest.approx(1.07)

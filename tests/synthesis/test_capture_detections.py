@@ -13,6 +13,7 @@ from simspine.synthesis import virtual_detector, virtual_trial
 from simspine.synthesis.population import make_subject
 from simspine.synthesis.virtual_detector import (
     SWAPPED_LIMB_PAIRS,
+    Capsules,
     RegionErrors,
     parse_preset,
     person_size_in_image,
@@ -38,7 +39,7 @@ def hidden_once():
 
     def occlusion(points, cameras, capsules):
         centres = np.stack([camera.centre for camera in cameras])
-        key = tuple(array.tobytes() for array in (points.xyz, *capsules, centres))
+        key = tuple(array.tobytes() for array in (points.xyz, capsules.ends, capsules.radii, centres))
         if key not in known:
             known[key] = compute(points, cameras, capsules)
         return known[key].copy()
@@ -69,8 +70,12 @@ def walker():
     return virtual_trial.true_points(trial), capsules
 
 
+def _capsules(person):
+    return Capsules(person[1], person[2])
+
+
 def _in(person, cameras):
-    return person[0], cameras, person[1:]
+    return person[0], cameras, _capsules(person)
 
 
 def plain(noise=0.01, **changes):
@@ -96,7 +101,7 @@ def test_exact_points_give_the_truth_back(person, cameras, seen):
 def test_a_point_outside_the_image_is_missing(person, cameras):
     shift = np.array([2.5, 0, 0])
     away, parts = person[0].with_(xyz=person[0].xyz[:20] + shift), (None, person[1][:20] + shift, person[2])
-    found = simulate_detections(away, cameras, parts[1:], read_preset("exact"), 1, "S1", "t").keypoints
+    found = simulate_detections(away, cameras, _capsules(parts), read_preset("exact"), 1, "S1", "t").keypoints
     xy = np.moveaxis(project_points(cameras, away.xyz), 0, 1)
     outside = ((xy < 0) | (xy > np.array([c.size for c in cameras])[:, None])).any(-1)
     assert outside.any()

@@ -199,14 +199,14 @@ def test_joints_of_human36m(trials):
 def test_capsules_cover_the_body(trials, subject):
     trial = trials["Walking"]
     found = true_markers(trial)
-    ends, radii = capsules_of(subject, found)
-    assert ends.shape == (FRAMES, len(radii), 2, 3)
-    assert (radii > 0.02).all()
-    a, b = ends[:, :, 0], ends[:, :, 1]
+    parts = capsules_of(subject, found)
+    assert parts.ends.shape == (FRAMES, len(parts.radii), 2, 3)
+    assert (parts.radii > 0.02).all()
+    a, b = parts.ends[:, :, 0], parts.ends[:, :, 1]
     for name in ("L3", "T8", "C4", "joint_knee_r", "joint_elbow_l", "Neck_03"):
         x = found.xyz[:, None, found.index(name)]
         s = np.clip(((x - a) * (b - a)).sum(-1) / ((b - a) ** 2).sum(-1), 0, 1)
-        inside = np.linalg.norm(x - a - s[..., None] * (b - a), axis=-1) < radii
+        inside = np.linalg.norm(x - a - s[..., None] * (b - a), axis=-1) < parts.radii
         assert inside.any(1).all(), name
 
 

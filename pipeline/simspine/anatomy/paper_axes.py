@@ -114,8 +114,7 @@ def _composed_axes(body: Body) -> dict[str, tuple[str, str]]:
         i = names.index(first)
         three = names[i : i + 3]
         free = first in body.coordinates.names and not body.coordinates.locked[body.coordinates.index(first)]
-        carrier = body.tree.parent[body.tree.child == body.bodies.index(spans[1]) + 1].item()
-        if not free or (parent == "arms" and body.bodies[carrier - 1] != spans[0]):
+        if not free or (parent == "arms" and _carrier_body(body, child) != spans[0]):
             spans_by_axis |= dict.fromkeys(three, spans)
     return spans_by_axis
 
@@ -126,6 +125,13 @@ def _place_body(body: Body, place: str) -> str:
             return name
     wanted = " or ".join(_PAPER_JOINT_PLACES.get(place, (place,)))
     raise InputError(f"body {body.name!r} has no {wanted}, which the 62 axes count from; build it with a recipe.")
+
+
+def _carrier_body(body: Body, child: str) -> str:
+    """The body that a body hangs from."""
+    tree = body.tree
+    (joint,) = np.flatnonzero(tree.child == body.bodies.index(child) + 1)
+    return body.bodies[tree.parent[joint] - 1]
 
 
 def _joint_angles(reference: Body, names, poses: Mapping[str, np.ndarray], spans: tuple[str, str], near) -> np.ndarray:

@@ -154,9 +154,7 @@ def build_body(
 def _built_body(ingredients: bytes) -> Body:
     """The result of `build_body`. ingredients: its inputs, pickled, so that equal ones are built once."""
     recipe, fit, endplates, marks, skin_height, _ = pickle.loads(ingredients)
-    check_xml(read_model_file(recipe.base), f"model file {recipe.base}")
-    with naming_content(recipe.base, "a model for OpenSim, though XML"):
-        model = _opensim.opensim_api().Model(str(recipe.base))  # by path: OpenSim looks for meshes in its folder
+    model = opensim_base_model(recipe.base)
     require_known("kind of component to remove", recipe.remove, _REMOVABLE_SETS)
     for kind in recipe.remove:
         getattr(model, f"upd{_REMOVABLE_SETS[kind]}")().clearAndDestroy()
@@ -304,6 +302,13 @@ def _linear_prior(
 def _place_on_recipe(recipe: Recipe, point: str, place: Place) -> Place:
     """A place on the unsplit model → on the recipe's body."""
     return Place(*recipe.partition.relocate(place.body, place.offset, point), place.weight)
+
+
+def opensim_base_model(path: Path):
+    """The `opensim.Model` in a file. It is loaded by path, since OpenSim looks for meshes in its folder."""
+    check_xml(read_model_file(path), f"model file {path}")
+    with naming_content(path, "a model for OpenSim, though XML"):
+        return _opensim.opensim_api().Model(str(path))
 
 
 def _limit_levels(model, regions: Sequence[LevelRegion]) -> None:

@@ -6,7 +6,7 @@ factors are solved together: the scaled body, in the measuring pose, has exactly
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from numbers import Real
 
 import numpy as np
@@ -72,6 +72,10 @@ class ScaleFactors:
     @property
     def by_segment(self) -> dict[str, float]:
         return {f.segment: f.factor for f in self.factors}
+
+    def as_dict(self) -> dict:
+        """For a JSON file."""
+        return asdict(self)
 
 
 # kg/m², chosen: pounds taken for kilograms make 21 to 25 into 46 to 55; the thinnest children have some 12.
@@ -141,14 +145,8 @@ def measure_factors(
     stature = model_stature(body, recipe, {name: f.factor for f in factors for name in f.bodies})
     size = stature / unscaled
     small = min(1.0, size) if size >= limits.min_factor else 1.0  # a child's segments differ in proportion as well
-    low, high = limits.min_factor * small, limits.max_factor
-    for factor in (factor for factor in factors if not low <= factor.factor <= high):
-        numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
-        raise InputError(
-            f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:.2g}…{high:g}: "
-            f"{numbers or factor.reason}. Are the points in metres, of one person, its sides never exchanged? "
-            f"{_OTHER_LIMITS}"
-        )
+    for factor in factors:
+        _check_segment_factor(factor, limits.min_factor * small, limits.max_factor)
     doubt = _doubt_of_stature(stature, height, limits) if measured.keys() >= _UPRIGHT_SEGMENTS else ""
     if doubt:
         warnings.warn(f"{doubt} Is the unit right, and with cameras the length of the board's squares?", stacklevel=2)
@@ -300,6 +298,17 @@ def _segment_factor(segment: Segment, size: float, sides: tuple[Side, ...], limi
     reason = "" if sides else "its markers are missing; sized like the rest of the body"
     return SegmentFactor(
         segment.name, segment.bodies, factor=size, assumed=not sides, reason=reason, sides=sides, asymmetry=asymmetry
+    )
+
+
+def _check_segment_factor(factor: SegmentFactor, low: float, high: float) -> None:
+    if low <= factor.factor <= high:
+        return
+    numbers = ", ".join(f"{'–'.join(s.markers)} {s.measured:.3f} m (model {s.model:.3f} m)" for s in factor.sides)
+    raise InputError(
+        f"segment {factor.segment!r} would be scaled by {factor.factor:.3f}, outside {low:.2g}…{high:g}: "
+        f"{numbers or factor.reason}. Are the points in metres, of one person, its sides never exchanged? "
+        f"{_OTHER_LIMITS}"
     )
 
 

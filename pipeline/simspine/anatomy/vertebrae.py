@@ -248,6 +248,16 @@ def relative_angles(parent_poses: np.ndarray, child_poses: np.ndarray) -> tuple[
     return angles * _ANGLE_SIGNS + 0.0, repaired  # no −0
 
 
+def segment_angles(poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angles of a segment in space: (frames, 3) rad: forward tilt, tilt to the right, heading to the left of ground's
+    x; and where a wrap was undone, (frames,) bool.
+
+    Sequence Y-X-Z (heading first), so that tilts are about the subject's own axes whichever way the subject faces.
+    """
+    angles, repaired = yxz_angles(as_rotations(poses))
+    return angles[:, ::-1] * _ANGLE_SIGNS + 0.0, repaired
+
+
 def spine_kinematics(
     poses: Mapping[str, np.ndarray],
     markers: Markers,
@@ -283,14 +293,9 @@ def spine_kinematics(
 
 
 def angles_of_level(level: curvature.Level, poses: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone.
-
-    Of a segment in space: forward tilt, tilt to the right, heading to the left of ground's x. Sequence Y-X-Z (heading
-    first), so that tilts are about the subject's own axes whichever way the subject faces.
-    """
+    """Angles (frames, 3) rad of a level, signed as in `SpineKinematics`, and (frames,) where a wrap was undone."""
     if level.parent is None:
-        angles, repaired = yxz_angles(as_rotations(poses[level.child]))
-        return angles[:, ::-1] * _ANGLE_SIGNS + 0.0, repaired
+        return segment_angles(poses[level.child])
     return relative_angles(poses[level.parent], poses[level.child])
 
 

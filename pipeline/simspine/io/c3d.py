@@ -83,10 +83,8 @@ def _markers_of_c3d(
     point = parameters["POINT"]
     if not np.isfinite(point["SCALE"]["value"]).all():
         raise InputError(f"{path}: POINT:SCALE is {point['SCALE']['value'][0]}, expected a number. Export it again.")
-    labels, n = _parameter_texts(point, "LABELS"), 2
-    while f"LABELS{n}" in point:  # for more than 255 points
-        labels, n = labels + _parameter_texts(point, f"LABELS{n}"), n + 1
-    labels = labels[: points.shape[1]] + [""] * (points.shape[1] - len(labels))
+    labels = _point_labels(point)[: points.shape[1]]
+    labels += [""] * (points.shape[1] - len(labels))
     model_outputs = {label for kind in _MODEL_OUTPUTS for label in _parameter_texts(point, kind)} & set(labels) - {""}
     if model_outputs:
         warn_left_out(f"{path}: {list_names(model_outputs)} are no points but results of a gait model; left out.")
@@ -164,6 +162,14 @@ def _decoded_text(text: str) -> str:
     """The text, with bytes that are no UTF-8 (given as lone surrogates) read as Windows-1252 of older software."""
     content = text.encode("utf-8", "surrogateescape")
     return text if text.isascii() else decode_text(content, "a text in it")[0]
+
+
+def _point_labels(point) -> list[str]:
+    """Labels of all points: LABELS, and for more than 255 points also LABELS2, LABELS3, …"""
+    labels, n = _parameter_texts(point, "LABELS"), 2
+    while f"LABELS{n}" in point:
+        labels, n = labels + _parameter_texts(point, f"LABELS{n}"), n + 1
+    return labels
 
 
 def _point_rate(point, header: dict, path: Path) -> float:

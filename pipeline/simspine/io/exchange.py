@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -21,6 +21,9 @@ from simspine.io.atomic import atomic_path, write_text
 from simspine.io.dataset_write import TrialData
 from simspine.io.hdf5 import check_texts, checked_attribute, checked_values, create_file, open_checked, put_text
 from simspine.io.text_tables import StatedRate, TimedRows, positive_number, read_bytes, uniform_rows
+
+if TYPE_CHECKING:
+    import pynwb
 
 BIDS_VERSION = "1.10.0"
 MAX_STEM_BYTES = 200  # of a file's name, of which systems allow 255; suffixes and temporary names are added to it
@@ -171,8 +174,8 @@ def write_nwb(path: Path, take: ExportTrial, *, notice: str = "") -> None:
         temporary.write_bytes(content.getbuffer())
 
 
-def _add_unkept_frames(file: Any, trial: TrialData) -> None:
-    """Add to an `NWBFile` time intervals of the frames that were not kept as measured, with the reason."""
+def _add_unkept_frames(file: "pynwb.NWBFile", trial: TrialData) -> None:
+    """Add time intervals of the frames that were not kept as measured, with the reason."""
     rows = [
         (number, status, reason)
         for number, (status, reason) in enumerate(zip(trial.status or (), trial.reasons or (), strict=True))

@@ -142,9 +142,14 @@ def run_guarded_reader() -> None:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(REFUSED_EXIT_CODE)
     except Exception as error:  # damaged files end in many ways
-        text = " ".join((getattr(error, "strerror", None) or str(error)).split())
-        print(text if " " in text else f"{type(error).__name__}: {text}".rstrip(": "), file=sys.stderr)
+        print(_library_reason(error), file=sys.stderr)
         sys.exit(1)
+
+
+def _library_reason(error: Exception) -> str:
+    """The library's message; if it has one word or none, preceded by the type of the error (KeyError: 'LABELS')."""
+    text = " ".join((getattr(error, "strerror", None) or str(error)).split())
+    return text if " " in text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def _limit_resources(memory: int, seconds: int) -> None:

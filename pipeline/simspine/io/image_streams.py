@@ -143,17 +143,10 @@ class ImagesInAnyOrder:
 
     def at(self, row: int) -> np.ndarray:
         """An image, (h, w, 3) uint8 BGR; `InputError` where it cannot be decoded."""
-        import cv2
-
         if isinstance(self._source, Stills):
             return read_image(self._source.files[row])
         if self._capture is None or not self._next <= row <= self._next + MAX_FRAMES_DECODED_FORWARD:
-            self._open()
-            if row > MAX_FRAMES_DECODED_FORWARD and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
-                if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
-                    self._next = row
-                else:
-                    self._open()
+            self._go_to(row)
         while self._next < row and self._capture.grab():
             self._next += 1
         ok, image = self._capture.read() if self._next == row else (False, None)
@@ -168,6 +161,16 @@ class ImagesInAnyOrder:
         if self._capture is not None:
             self._capture.release()
         self._capture, self._next = None, 0
+
+    def _go_to(self, row: int) -> None:
+        import cv2
+
+        self._open()
+        if row > MAX_FRAMES_DECODED_FORWARD and self._capture.set(cv2.CAP_PROP_POS_FRAMES, row):
+            if round(self._capture.get(cv2.CAP_PROP_POS_FRAMES)) == row:
+                self._next = row
+            else:
+                self._open()
 
     def _open(self) -> None:
         import cv2
@@ -250,16 +253,9 @@ def frame_name(number: int) -> str:
 
 def open_camera(source: str) -> OneCameraSource:
     """A photograph, a folder of them, a video, or a webcam by its number ('webcam' is number 0)."""
-    import cv2
-
     require_path(source)
     if source.isdecimal() or source.lower() == WEBCAM_WORD:
-        number = int(source) if source.isdecimal() else 0
-        with _open_webcam_number(number) as capture:
-            if not capture.read()[0]:
-                raise InputError(f"webcam {number} gives no image. Does another program use it?")
-            rate = float(capture.get(cv2.CAP_PROP_FPS))
-        return Webcam(number, rate if np.isfinite(rate) and rate > 0 else USUAL_WEBCAM_RATE_HZ)
+        return open_webcam(int(source) if source.isdecimal() else 0)
     path = Path(source)
     if path.is_dir():
         files = images_in(path)
@@ -275,6 +271,17 @@ def open_camera(source: str) -> OneCameraSource:
     if uneven := describe_unevenness(video):
         warnings.warn(f"{uneven}; frames are taken as evenly spaced.", stacklevel=2)
     return video
+
+
+def open_webcam(number: int) -> Webcam:
+    """The webcam with this number; `InputError` where there is none, or it gives no image."""
+    import cv2
+
+    with _open_webcam_number(number) as capture:
+        if not capture.read()[0]:
+            raise InputError(f"webcam {number} gives no image. Does another program use it?")
+        rate = float(capture.get(cv2.CAP_PROP_FPS))
+    return Webcam(number, rate if np.isfinite(rate) and rate > 0 else USUAL_WEBCAM_RATE_HZ)
 
 
 @contextmanager

@@ -92,8 +92,7 @@ def read_trc(
     header = dict(zip(*(text_tables.split_cells(line, mark) for _, line in lines[1:3]), strict=False))
     names = _marker_names(*lines[3], path)
     rows = lines[4:]
-    cells = re.split(r"[\s,;]+", rows[0][1] if rows else "0")
-    if not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells):  # X1 Y1 Z1 …
+    if rows and _is_row_of_axes(rows[0][1]):
         rows = lines[5:]
         axes = re.findall(r"\b[XYZ]\d*\b", lines[4][1], re.IGNORECASE)
         if any(axis[0].upper() != "XYZ"[place % 3] for place, axis in enumerate(axes)):
@@ -113,11 +112,7 @@ def read_trc(
     if len(set(np.diff(table.values[:, 0]).tolist())) > 1 and len(set(np.diff(table.time).round(3))) == 1:
         warn_assumed(f"{path}: Frame# jumps, the Time column does not; took the latter. Are frames missing?")
     table, rate = uniform_rows(table, StatedRate(header_rate, rate, resample), str(path))
-    xyz = table.values[:, 1:].reshape(len(table.time), -1, 3)
-    missing = np.isnan(xyz).any(-1, keepdims=True)
-    if incomplete := int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum()):
-        warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
-    xyz = without_placeholders(np.where(missing, np.nan, xyz), path)
+    xyz = _without_incomplete_points(table.values[:, 1:].reshape(len(table.time), -1, 3), path)
     names, xyz = text_tables.named_columns(names, xyz, "marker", f"{path}, line {lines[3][0]}")
     xyz = xyz * metres_per_unit(xyz, header.get("Units", ""), path)
     return Markers(names, rate, xyz, frame, start=float(table.time[0]))
@@ -171,6 +166,19 @@ def _marker_names(n: int, line: str, path) -> tuple[str, ...]:
     if mark and all(i % 3 == 2 for i in filled):  # each name above its X
         return tuple(cells[2 : filled[-1] + 1 : 3])
     return tuple(cells[i] for i in filled)
+
+
+def _is_row_of_axes(line: str) -> bool:
+    """Whether the line is a row such as X1 Y1 Z1 …: none of its cells is a number."""
+    cells = re.split(r"[\s,;]+", line)
+    return not any(text_tables.positive_number(cell) or re.fullmatch(r"-?[0.]+", cell) for cell in cells)
+
+
+def _without_incomplete_points(xyz: np.ndarray, path) -> np.ndarray:
+    missing = np.isnan(xyz).any(-1, keepdims=True)
+    if incomplete := int((missing & ~np.isnan(xyz).all(-1, keepdims=True)).sum()):
+        warn_assumed(f"{path}: {incomplete} points lack one or two of their coordinates; taken as missing.")
+    return without_placeholders(np.where(missing, np.nan, xyz), path)
 
 
 def without_placeholders(xyz: np.ndarray, path) -> np.ndarray:

@@ -80,13 +80,7 @@ def truth_body(subject: SyntheticSubject) -> TruthBody:
         hip.text = _numbers_text(np.array((hip.text or "").split(), float) + sizes.hips)
     _set_standing_defaults(joints, posture.pose, generic)
     places = _marker_places(recipe, sizes, vertebrae)
-    _child_element(model, "MarkerSet/objects")[:] = [
-        ET.fromstring(
-            f'<Marker name="{name}"><socket_parent_frame>/bodyset/{place.body}</socket_parent_frame>'
-            f"<location>{_numbers_text(place.offset)}</location><fixed>true</fixed></Marker>"
-        )
-        for name, place in places.items()
-    ]
+    _child_element(model, "MarkerSet/objects")[:] = [_marker_element(name, place) for name, place in places.items()]
     ET.indent(root, "\t")
     osim = ET.tostring(root, encoding="unicode", xml_declaration=True)
     return TruthBody(Body.from_text(osim, f"the body of {subject.name}"), vertebrae, sizes, posture)
@@ -200,6 +194,13 @@ def _marker_places(recipe: Recipe, sizes: standing_posture.BodySizes, vertebrae:
     points |= {name: centres[level] for name, level in VERTEBRA_OF.items()}
     released = {name + VIRTUAL_SUFFIX: scaled(name, place) for name, place in recipe.virtual.items()}
     return points | centres | released | landmarks
+
+
+def _marker_element(name: str, place: Place) -> ET.Element:
+    return ET.fromstring(
+        f'<Marker name="{name}"><socket_parent_frame>/bodyset/{place.body}</socket_parent_frame>'
+        f"<location>{_numbers_text(place.offset)}</location><fixed>true</fixed></Marker>"
+    )
 
 
 def _joint_of(joints: ET.Element, coordinate: str) -> ET.Element:

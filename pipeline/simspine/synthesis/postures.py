@@ -60,6 +60,12 @@ def _hand_target(truth: TruthBody, side: str, place: str, offset: Sequence[float
     return markers[body.marker_index(place)] + length * np.array(offset) * [1.0, 1.0, outwards]
 
 
+def arm_elevation(pose: dict[str, float], side: str) -> float:
+    """Elevation of the upper arm in a pose of `reaching_arm_angles`: 0 hanging, 1 horizontal, up to 1.5."""
+    flex, add = pose[f"arm_flex_{side}"], pose[f"arm_add_{side}"]
+    return float(np.clip(1 - np.cos(flex) * np.cos(add), 0.0, 1.5))
+
+
 # From channels to coordinates of the body: distribution over the levels, feet on the floor, joint limits.
 
 
@@ -110,9 +116,9 @@ def perform_motion(
         at = column[f"ankle_angle_{side}"]
         low, high = body.coordinates.lower[at], body.coordinates.upper[at]
         values[:, at] = soft_limit(ankle + get("flat") * level, low, high)
-    turned = scipy.spatial.transform.Rotation.from_euler("YZX", np.column_stack([get("heading"), tilt, get("list")]))
-    pelvis = [column[f"pelvis_{name}"] for name in ("tilt", "list", "rotation")]
-    values[:, pelvis] = np.unwrap(turned.as_euler("ZXY"), axis=0)
+    values[:, [column[f"pelvis_{name}"] for name in ("tilt", "list", "rotation")]] = _pelvis_rotations(
+        get("heading"), tilt, get("list")
+    )
     _place_on_floor(truth, values, column, get)
     values = follow_couplers(body, values)
     return Motion(names, MOTION_RATE_HZ, values, body.coordinates.rotational)
@@ -156,6 +162,12 @@ def _limited_to_ranges(body, values: np.ndarray) -> np.ndarray:
     margin = np.clip(room / (high - low) * 0.9, 0.03, 0.15)
     out[:, held] = soft_limit(values[:, held], low, high, margin)
     return out
+
+
+def _pelvis_rotations(heading: np.ndarray, tilt: np.ndarray, lean: np.ndarray) -> np.ndarray:
+    """(frames, 3) rad: the pelvis' coordinates (Z-X-Y sequence) from heading, tilt and list (Y-Z-X sequence)."""
+    turned = scipy.spatial.transform.Rotation.from_euler("YZX", np.column_stack([heading, tilt, lean]))
+    return np.unwrap(turned.as_euler("ZXY"), axis=0)
 
 
 def _place_on_floor(truth: TruthBody, values: np.ndarray, column: Mapping[str, int], get) -> None:
@@ -437,8 +449,7 @@ def bring_hand(score: Score, done: np.ndarray, side: str, offset: Sequence[float
         score.add(name, done * change)
     score.degrees(-done, **{f"elbow_flex_{side}": 14.0})  # removes the elbow flexion of `add_breathing`
     score.degrees(done * score.wander(0.9), **{f"arm_flex_{side}": 1.5, f"arm_rot_{side}": 2.5})
-    hanging = float(np.cos(pose[f"arm_flex_{side}"]) * np.cos(pose[f"arm_add_{side}"]))  # 1; of a horizontal arm 0
-    score.degrees(done * min(max(1 - hanging, 0.0), 1.5), **ARM_RAISE_EXTENSION_DEG)
+    score.degrees(done * arm_elevation(pose, side), **ARM_RAISE_EXTENSION_DEG)
 
 
 def raise_arms(score: Score, done: np.ndarray) -> None:

@@ -171,3 +171,11 @@ def join_meshes(parts: Sequence[Mesh]) -> Mesh:
         material=np.concatenate([p.material + first for p, first in zip(parts, firsts[:-1], strict=True)]),
         materials=tuple(material for part in parts for material in part.materials),
     )  # fmt: skip
+
+
+def material_table(materials: Sequence[Material]) -> np.ndarray:
+    """(materials, 12) float32, the layout that the compiled shader reads."""
+    return np.array(
+        [[*m.colour, *m.second, float(m.pattern), m.size, m.mottle, m.fold, m.fold_size, m.gloss] for m in materials],
+        np.float32,
+    )

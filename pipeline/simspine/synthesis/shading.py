@@ -9,7 +9,7 @@ import numpy as np
 from simspine.core.geometry import undistort_pixels
 from simspine.core.kernels import njit
 from simspine.core.types import Camera
-from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, rasterise_triangles
+from simspine.synthesis.raster import Light, Mesh, Visible, barycentric_weights_at, material_table, rasterise_triangles
 
 # Shading of meshes: one pass over the pixels.
 # It adds diffuse light of a lamp (with shadow), of the sky above and of the ground below (weaker where the surface sees
@@ -69,10 +69,9 @@ def shade_pixels(
     out, step = np.empty_like(behind), len(drawn.seen.triangle) // len(behind)
     count = np.zeros(behind.shape[:2], np.uint8)
     lamp = np.stack([light.way, light.strength, light.sky, light.ground]).astype(np.float32)
-    rows = [[*m.colour, *m.second, m.pattern, m.size, m.mottle, m.fold, m.fold_size, m.gloss] for m in mesh.materials]
     _shade_triangles(
         mesh.points, mesh.normals, mesh.looks, drawn.px, drawn.depth, mesh.triangles, mesh.material,
-        np.array(rows, np.float32), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step,
+        material_table(mesh.materials), drawn.seen.triangle, eye.astype(np.float32), lamp, *shadow, behind, step,
         person, out, count,
     )  # fmt: skip
     return out, count

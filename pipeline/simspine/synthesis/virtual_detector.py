@@ -30,7 +30,12 @@ from simspine.vision.side_swaps import exchange_sides
 # The body as capsules (a segment with a radius for each part), from which occlusion is computed.
 
 
-Capsules = tuple[np.ndarray, np.ndarray]  # ends (frames, n, 2, 3) m, of the axes; radii (n,) m
+@dataclass(frozen=True, eq=False)
+class Capsules:
+    """The body's parts. ends: (frames, n, 2, 3) m, of the axes; radii: (n,) m."""
+
+    ends: np.ndarray
+    radii: np.ndarray
 
 
 def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
@@ -43,7 +48,7 @@ def capsules_of(subject: SyntheticSubject, markers: Markers) -> Capsules:
     )
     radius = {name: BODY_PART_RADII[name.removesuffix("_r").removesuffix("_l")] for name in parts}
     radii = np.array([radius[name] * size * relative_bmi ** (0.5 * growth) for name, (_, _, growth) in parts.items()])
-    return ends, radii
+    return Capsules(ends, radii)
 
 
 # A point is harder to localise where its segment points at the camera (foreshortening) or the body hides it.
@@ -76,7 +81,7 @@ def segment_foreshortening(points: Markers, cameras: Sequence[Camera]) -> np.nda
 def occlusion_of_points(points: Markers, cameras: Sequence[Camera], capsules: Capsules) -> np.ndarray:
     """(frames, views, points): how far each point is hidden, from 0 (visible) to 1."""
     centres = np.stack([camera.centre for camera in cameras])
-    return np.clip(flesh_in_front(centres, points.xyz, *capsules) / HIDING_FLESH_M, 0, 1)
+    return np.clip(flesh_in_front(centres, points.xyz, capsules.ends, capsules.radii) / HIDING_FLESH_M, 0, 1)
 
 
 def person_size_in_image(xy: np.ndarray) -> np.ndarray:
@@ -221,10 +226,7 @@ def simulate_detections(
             draw("confidence", subject, trial), preset, harder, noise=noise, outlier=outlier, rate=rate
         )
         swapped = _limb_swaps(draw("swaps", subject, trial), exact, size, preset=preset, rate=rate)
-        exchanged = np.zeros(hidden.shape, bool)
-        for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
-            exchanged[:, :, points.indices(side + part for side in "LR" for part in limb)] = swapped[..., k, None]
-        found = exchange_sides(Keypoints(points.names, rate, xy, confidence), exchanged)
+        found = exchange_sides(Keypoints(points.names, rate, xy, confidence), _swapped_points(points, swapped))
         missing = ~_inside_image(exact, cameras) | ~_inside_image(found.xy, cameras)
         missing |= signals.rare_spells(
             draw("dropouts", subject, trial), 1 + 3 * hidden, preset.dropouts, rate=rate, duration=DROPOUT_DURATION_S
@@ -259,6 +261,14 @@ def _places_with_noise(
         draw("bias", subject), 1, len(cameras), rate=points.rate, correlation_time=0.0
     )
     return localised + (sd * size[..., None])[..., None] * (bias + noise)
+
+
+def _swapped_points(points: Markers, swapped: np.ndarray) -> np.ndarray:
+    """(frames, views, points) bool: points of the pairs of limbs that are swapped."""
+    mask = np.zeros((*swapped.shape[:2], len(points.names)), bool)
+    for k, limb in enumerate(SWAPPED_LIMB_PAIRS):
+        mask[:, :, points.indices(side + part for side in "LR" for part in limb)] = swapped[..., k, None]
+    return mask
 
 
 _REGION_OF = {name: region for region, members in POINTS_BY_REGION.items() for name in members}

@@ -80,9 +80,7 @@ class ImageErrors:
         Raises `InputError` where the view shares fewer than two points with the others.
         """
         refined = self.refined
-        used = self._used  # points that the view and two of the others saw; if these are fewer than two, one of them
-        seen = used[:, view] & (used[:, others].sum(1) >= 2)
-        seen = seen if seen.sum() >= 2 else used[:, view] & used[:, others].any(1)
+        seen = self._seen_with(view, others)
         basis, scale = _image_field_basis(refined.seen.xy[:, view][seen])
         fit = (np.linalg.pinv(basis) / scale[:, None]).reshape(len(scale), -1, 2)
         by_parameter = self._fields_by_parameters(view, others, fit, seen)
@@ -92,6 +90,13 @@ class ImageErrors:
         deviations = np.r_[deviations, refined.deviation[view, clock]]
         found, sd = (dict(zip(IMAGE_ERROR_QUANTITIES, each.tolist(), strict=True)) for each in (values, deviations))
         return found, sd
+
+    def _seen_with(self, view: int, others: Sequence[int]) -> np.ndarray:
+        """(frames, points) bool: points that the view and at least two of the others saw; if these are fewer than two,
+        points that the view and at least one of the others saw."""
+        used = self._used
+        seen = used[:, view] & (used[:, others].sum(1) >= 2)
+        return seen if seen.sum() >= 2 else used[:, view] & used[:, others].any(1)
 
     def _fields_by_parameters(self, view: int, others: Sequence[int], fit: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """Derivatives (fields, views · parameters) of image fields by the cameras' parameters, if the others determine
@@ -210,10 +215,7 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
         # If few of all observations agree, the view agrees with another one by chance.
         better &= min(after, corrected.of(range(len(cameras)))[0]) > MIN_AGREEMENT.get(kind, MIN_MIX_UP_AGREEMENT)
         if better and corrected.used.sum() >= given.used.sum():
-            shifts = {}  # {view: px by which its points lie too far right and down}
-            if kind in ("shifted", ONE_SHIFTED):
-                px = np.nanmedian(keypoints.xy - undone.xy, (0, 2))
-                shifts = {view: tuple(xy) for view, xy in enumerate(px.tolist()) if np.hypot(*xy) > MIX_UP_CLOSE_PX}
+            shifts = _shifts_px(keypoints, undone) if kind in ("shifted", ONE_SHIFTED) else {}
             views = tuple(shifts) or views
             mix = MixUp(kind, tuple(cameras[view].name for view in views), given.of(views)[0], corrected.of(views)[0])
             mix = replace(mix, kind=kind.removesuffix(" alone"), size_ratio=size_ratio, shift_px=tuple(shifts.values()))
@@ -221,6 +223,12 @@ def find_mix_ups(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence
             found.append((error_after / CLEAR_AGREEMENT_RATIO ** FITTED_SHIFTS.get(kind, 0), mix))
     found.sort(key=lambda entry: entry[0])  # a shift, which explains much else in part, counts only as the best
     return [mix for _, mix in found[:1]] + [mix for _, mix in found[1:] if mix.kind != "shifted"]
+
+
+def _shifts_px(sample: Keypoints, undone: Keypoints) -> dict[int, tuple[float, ...]]:
+    """{view: px by which its points lie too far right and down}, of the views that were shifted."""
+    px = np.nanmedian(sample.xy - undone.xy, (0, 2))
+    return {view: tuple(px[view].tolist()) for view in np.flatnonzero(np.hypot(*px.T) > MIX_UP_CLOSE_PX).tolist()}
 
 
 def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[int]) -> Keypoints:

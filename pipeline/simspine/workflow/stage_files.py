@@ -227,7 +227,7 @@ def plan_scale(context: Context) -> list[StageTask]:
 def _scale(context: Context) -> None:
     config, paths, person = context.config, context.paths, context.config.subject(context.subject)
     stored = {trial: read_store(paths.markers(trial)) for trial in context.trials}
-    about: dict = {"height": person.height, "mass": person.mass}
+    about = {"height": person.height, "mass": person.mass}
     trials = {
         trial: about
         | {"markers": item["markers"], "skeleton": item["skeleton"]}
@@ -243,7 +243,7 @@ def _scale(context: Context) -> None:
     sized, factors = found["sized"], found["factors"]
     marker_set = config.body.markers or stored[last]["skeleton"]
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
-    about = {"recipe": config.body.recipe, "marker_set": marker_set} | asdict(factors) | {"femur_m": femur}
+    about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
     about["person"] = None if sized.person is None else sized.person.as_dict()
     about["mass"] = person.mass
     sized.body.write_osim(paths.model)
