@@ -29,7 +29,13 @@ from simspine.report.trial_sections import scene_of_trial
 from simspine.workflow import inputs, reporting, views
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths
-from simspine.workflow.views import _given_differently, _warn_of_other_trials, cycles_of_trial, find_trial
+from simspine.workflow.views import (
+    _given_differently,
+    _recorded_differently,
+    _warn_of_other_trials,
+    cycles_of_trial,
+    find_trial,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +202,22 @@ def test_people_of_another_size_are_not_compared_without_a_word(finished, recwar
     for size in (1.03, 1.13):
         _warn_of_other_trials(trial, replace(trial, sized=replace(trial.sized, body=of_size(SIZE * size))))
         assert any("mm long. Is this one person?" in str(one.message) for one in recwarn) == (size > 1.1)
+
+
+def test_recordings_of_other_lengths_or_without_a_verdict_are_not_compared_without_a_word():
+    """Half of a recording, and one whose rate was declared twice as high, last half as long."""
+
+    def recorded(frames, rate=50.0, verdict="judged"):
+        return SimpleNamespace(name="S01 · bow", markers=SimpleNamespace(frames=frames, rate=rate), verdict=verdict)
+
+    whole = recorded(60)
+    assert _recorded_differently([whole, recorded(50)]) == _recorded_differently([whole, recorded(30, 25.0)]) == ""
+    for other in (recorded(30), recorded(60, 100.0)):
+        assert _recorded_differently([whole, other]).startswith(
+            "They last 1.2 and 0.6 s. Where the person moves, means"
+        )
+    said = _recorded_differently([whole, recorded(60, verdict=None)])
+    assert said == "No verdict on S01 · bow: bad frames count in its figures."
 
 
 @pytest.mark.parametrize(

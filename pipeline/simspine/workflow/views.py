@@ -46,6 +46,7 @@ from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json
 
+MAX_DURATION_RATIO = 1.5  # of two trials compared: half of a recording, or its rate halved, make 2
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
 
 
@@ -128,7 +129,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     trials = [read_trial(*result) for result in places]
     _warn_of_other_trials(*trials)
     _warn_of_other_settings(places)
-    if differing := _given_differently(places):
+    if differing := " ".join(filter(None, (_given_differently(places), _recorded_differently(trials)))):
         warnings.warn(differing, stacklevel=2)
     folders = [paths.results.resolve().name for paths, _ in places]
     names = [f"{sign}: {folder}, {read.name}" for sign, folder, read in zip("AB", folders, trials, strict=True)]
@@ -178,6 +179,17 @@ def _given_differently(places: Sequence[tuple[RunPaths, str]]) -> str:
     if found != ["mass"]:
         follows = "Lengths cannot be compared, and angles may differ for it."
     return f"Given differently: {', '.join(pairs)}. {follows}" if found else ""
+
+
+def _recorded_differently(trials: Sequence[SolvedTrial]) -> str:
+    """That one trial is much shorter, or was not judged, and what follows; '' if alike."""
+    seconds = [trial.markers.frames / trial.markers.rate for trial in trials]
+    unjudged = [trial.name for trial in trials if trial.verdict is None]
+    found = [f"No verdict on {', '.join(unjudged)}: bad frames count in its figures."] * bool(unjudged)
+    if max(seconds) > MAX_DURATION_RATIO * min(seconds):
+        text = "They last {:.2g} and {:.2g} s. Where the person moves, means and ranges may differ for it."
+        found.append(text.format(*seconds))
+    return " ".join(found)
 
 
 def _comparison_page(trials: Mapping[str, SolvedTrial], differing: str = "") -> ReportContent:
