@@ -329,6 +329,9 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     if confirmed := _stated_rate(rows, stated, where):
         return rows, confirmed
     nominal = stated.given or stated.header or np.inf
+    if nominal < np.inf and len(rows.time) > 1 and not np.ptp(rows.time):
+        warn_assumed(f"{where}: all rows have the time {rows.time[0]:g}; {nominal:g} frames/s taken, as stated.")
+        return rows, nominal
     for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / nominal), ("minutes", 60.0)):
         scaled = replace(rows, time=seconds * rows.time, step=seconds * rows.step)
         if nominal < np.inf and _explains_times(nominal, scaled):
