@@ -7,6 +7,7 @@ import pytest
 from small_project import dance, of_size
 
 from simspine.anatomy.body import forward_kinematics
+from simspine.anatomy.priors import Smoothness
 from simspine.anatomy.spine_from_joints import EAR_POINTS, REQUIRED_JOINTS, spine_from_joints
 from simspine.core.errors import InputError
 from simspine.estimation.inverse_kinematics import inverse_kinematics
@@ -49,10 +50,19 @@ def test_an_interval_for_a_rate_and_other_units_are_refused(moving, change, said
 
 
 def test_map_coordinates_are_refused(moving):
-    """They ended in an error of the linear algebra."""
-    *_, markers = moving
-    with pytest.raises(InputError, match=r"is 5\.5e\+06 m from the origin in frame \d+; expected up to 10000 m"):
-        fit_trials({"walk": markers.with_(xyz=np.add(markers.xyz, [500_000.0, 5_500_000.0, 0.0]))})
+    """They ended in an error of the linear algebra, or in standard deviations of NaN without a word."""
+    body, _, markers = moving
+    far = markers.with_(xyz=np.add(markers.xyz, [500_000.0, 5_500_000.0, 0.0]))
+    for solve in (lambda: fit_trials({"walk": far}), lambda: inverse_kinematics(body, far, smoothness=Smoothness())):
+        with pytest.raises(InputError, match=r"is 5\.5e\+06 m from the origin in frame \d+; expected up to 10000 m"):
+            solve()
+
+
+def test_weights_beyond_those_of_markers_are_refused(moving):
+    """A weight of 1e300 gave a knee of 77° for 34°, with standard deviations of NaN."""
+    body, _, markers = moving
+    with pytest.raises(InputError, match=r"not negative, at most 1e\+06"):
+        inverse_kinematics(body, markers, {markers.names[0]: 1e300}, Smoothness())
 
 
 def test_degrees_for_radians_are_named(moving):

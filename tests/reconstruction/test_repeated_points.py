@@ -105,6 +105,16 @@ def test_a_recording_that_stops_is_named(still, words, recwarn):
     assert [words in text for text in stopped] == [True] * bool(words)
 
 
+@pytest.mark.parametrize(("times", "named"), [(1, False), (2, True), (4, True)])
+def test_frames_written_several_times_are_named(times, named, recwarn):
+    """As where a program holds each frame until the next one comes: of 4 · 30 frames, 90 repeat the one before."""
+    xyz = np.cumsum(np.random.default_rng(5).normal(0, 0.01, (30, 4, 3)), 0).repeat(times, 0)
+    given_markers(Markers(("LKnee", "RKnee", "LAnkle", "RAnkle"), 200, xyz, "y_up"), BodyOptions())
+    said = f"{30 * (times - 1)} of {30 * times} frames repeat the one before. Were fewer than 200 frames a second"
+    assert any(said in str(warning.message) for warning in recwarn) == named
+    assert named or not any("repeat" in str(warning.message) for warning in recwarn)
+
+
 def test_points_far_outside_the_image_are_missing_and_named():
     """Where they are few; a joint a little beyond the edge stays, and so do points of a much larger image."""
 

@@ -9,13 +9,16 @@ from simspine.anatomy.priors import MarkerErrors, Prior, Smoothness
 from simspine.core.arrays import require_numbers
 from simspine.core.errors import InputError, require_known
 from simspine.core.geometry import markers_in_frame, rms_radius, unit_of_ratio
-from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
+from simspine.core.types import MAX_FRAME_RATE_HZ, MAX_WEIGHT, MIN_FRAME_RATE_HZ, Markers
 from simspine.estimation import frame_engine, trajectory_engine
 from simspine.estimation.observations import Observations
 from simspine.estimation.result import DEFAULT_TOLERANCES, DerivedFigures, Result, Solver
 
 # Markers spread so little, or so far, in relation to those on the body, are in another unit.
 LEAST_SPREAD_RATIO, MOST_SPREAD_RATIO = 0.1, 2.5
+# From the origin. Map coordinates reach 10⁷ m, where rounding leaves the normal equations indefinite; at 10⁵ m it adds
+# 1 % to standard deviations, at 10⁴ m nothing.
+MAX_MARKER_DISTANCE_M = 10_000.0
 
 
 def inverse_kinematics(
@@ -81,6 +84,7 @@ def inverse_kinematics(
     turned, w = markers_in_frame(markers, "y_up"), marker_weights(markers, weights)
     _check_markers(body, markers, w)
     _check_unit(body, turned)
+    require_near_origin(turned)
     for name in solver.coordinate_tasks:
         body.coordinates.index(name)
     if engine != "trajectory":
@@ -109,6 +113,18 @@ def _check_markers(body: Body, markers: Markers, weights: np.ndarray) -> None:
         range_text = f"faster than {MAX_FRAME_RATE_HZ:g} or slower than {MIN_FRAME_RATE_HZ:g}"
         found = f"the markers have {markers.rate:g} frames per second"
         raise InputError(f"{found}; no camera films people {range_text}. Correct the rate.")
+
+
+def require_near_origin(markers: Markers) -> None:
+    """`InputError` for a marker beyond `MAX_MARKER_DISTANCE_M`."""
+    distances = np.nan_to_num(np.abs(markers.xyz)).max(-1, initial=0.0)
+    if (distances > MAX_MARKER_DISTANCE_M).any():
+        frame, marker = np.unravel_index(distances.argmax(), distances.shape)
+        raise InputError(
+            f"marker {markers.names[marker]} is {distances.max():.3g} m from the origin in frame {frame}; expected up "
+            f"to {MAX_MARKER_DISTANCE_M:g} m. Subtract the place of the recording if these are map coordinates; mark "
+            "a missing point as missing."
+        )
 
 
 def _check_unit(body: Body, markers: Markers) -> None:
@@ -141,6 +157,6 @@ def marker_weights(markers: Markers, weights: Mapping[str, float] | np.ndarray |
         array = np.tile(require_numbers("weights", [weights.get(name, 1.0) for name in markers.names]), (shape[0], 1))
     else:
         array = require_numbers("weights", weights, shape)
-    if not np.isfinite(array).all() or (array < 0).any():
-        raise InputError("weights must be finite and not negative; use 0 to leave a marker out.")
+    if not ((array >= 0) & (array <= MAX_WEIGHT)).all():
+        raise InputError(f"weights must be finite and not negative, at most {MAX_WEIGHT:g}; 0 leaves a marker out.")
     return array

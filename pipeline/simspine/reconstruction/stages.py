@@ -28,6 +28,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import skin_landmark, thoracic_names
 from simspine.core.types import Markers
 from simspine.estimation.fit_person import SizedBody, fit_to_person, size_body
+from simspine.estimation.inverse_kinematics import require_near_origin
 from simspine.estimation.options import BodyOptions, KinematicsOptions
 from simspine.estimation.result import Posterior, Result
 from simspine.estimation.solve_trial import read_spine, solve_kinematics
@@ -51,9 +52,6 @@ from simspine.reconstruction.solved_trial import SolvedTrial, view_fits
 from simspine.reconstruction.stage import Known, Options, Stage
 
 MAX_DOUBTS_SHOWN = 4  # findings about cameras that an error repeats
-# From the origin of marker files. Map coordinates reach 10⁷ m, where rounding leaves the normal equations indefinite;
-# at 10⁵ m it adds 1 % to standard deviations, at 10⁴ m nothing.
-MAX_MARKER_DISTANCE_M = 10_000.0
 _MAX_SIZE_DIFFERENCE_SHARE = 0.05  # between a person's trials; in gait, six people's differed by up to 0.015
 
 # After the verdict: rejected frames are taken out, short gaps filled (SIMSPINE's third step of quality control). The
@@ -151,16 +149,9 @@ def given_markers(markers: Markers, body: BodyOptions) -> dict[str, Any]:
 
     markers: under the names of their marker set. skeleton: the set that has their places. findings: which set it is,
     and which markers it does not know. The set is that of the options, or else the one whose names the markers have
-    (`find_marker_set`). Raises `InputError` for a marker beyond `MAX_MARKER_DISTANCE_M`.
+    (`find_marker_set`). Raises `InputError` as `require_near_origin` does.
     """
-    distances = np.nan_to_num(np.abs(markers.xyz)).max(-1)
-    if (distances > MAX_MARKER_DISTANCE_M).any():
-        frame, marker = np.unravel_index(distances.argmax(), distances.shape)
-        raise InputError(
-            f"marker {markers.names[marker]} is {distances.max():.3g} m from the origin in frame {frame}; expected up "
-            f"to {MAX_MARKER_DISTANCE_M:g} m. Subtract the place of the recording if these are map coordinates; mark "
-            "a missing point as missing."
-        )
+    require_near_origin(markers)
     named = None if body.markers is None else read_marker_set(body.markers)
     markers = without_subject_name(markers, "the markers", named.own if named else ())
     spelt = thoracic_names(markers.names)
@@ -205,8 +196,12 @@ def _warn_of_held_markers(markers: Markers) -> None:
         held += [f"{markers.names[i]} in frames {frame_ranges(frames)}"] if frames else []
     if held:
         warn_assumed(f"{names_text(held)}: exactly in one place while other markers move. Hidden? Export as missing.")
-    if moves.any() and (stopped := long_stays(still.any(1) & ~moves.any(1))):
+    repeats = still.any(1) & ~moves.any(1)
+    if moves.any() and (stopped := long_stays(repeats)):
         warn_assumed(f"no marker moves at all in frames {frame_ranges(stopped)}. Did the recording stop? Cut them off.")
+    elif moves.any() and 2 * repeats.sum() >= len(repeats):
+        found = f"{repeats.sum()} of {markers.frames} frames repeat the one before"
+        warn_assumed(f"{found}. Were fewer than {markers.rate:g} frames a second recorded? Keep one of each.")
 
 
 def _shows_pelvis(names: Sequence[str], places: MarkerSet) -> bool:
