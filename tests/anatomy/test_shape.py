@@ -205,6 +205,19 @@ def test_bad_input_is_named(points, options, message):
         ss.complete_spine(points, **options)
 
 
+def test_a_covariance_that_was_turned_is_symmetric_but_for_rounding():
+    """R (σ² I) Rᵀ is σ² I, with 1e-22 off the diagonal that is not the same on both sides."""
+    points = {"T1": [0.0, 0.40, -0.02], "T8": [-0.04, 0.22, 0.0], "L3": [0.02, 0.0, 0.0]}
+    R = Rotation.from_rotvec([0.3, 0.2, 0.5]).as_matrix()
+    turned = R @ np.diag([1e-6] * 3) @ R.T
+    assert turned[0, 1] != turned[1, 0]
+    np.testing.assert_allclose(
+        ss.complete_spine(points, turned).positions["T12"], ss.complete_spine(points, 1e-6).positions["T12"], atol=1e-9
+    )
+    with pytest.raises(InputError, match="not symmetric positive definite"):
+        ss.complete_spine(points, 1e-6 * np.eye(3) + 1e-10 * np.eye(3, k=1))
+
+
 # --- statistics
 
 

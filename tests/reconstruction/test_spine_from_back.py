@@ -323,6 +323,7 @@ def test_masked_points_are_missing_ones(body):
         ({"psis": None, "heading": 1j}, "heading is a complex, expected float"),
         ({"psis": None, "line": [[1, 2, 3], [1, 2]]}, "line is not made of numbers"),
         ({"height": 168.0}, "height is 168.0 m"),
+        ({"c7": 5}, r"c7 has shape \(1, 1, 1\); expected \(1, 3\)"),
         ({"heading": 0.0}, "Leave one of them out"),
     ],
 )

@@ -356,7 +356,8 @@ def _one_covariance(value, name: str, frames: int) -> np.ndarray:
         C = C * np.eye(3)
     if C.shape not in ((3, 3), (frames, 3, 3)):
         raise InputError(f"{name} has shape {C.shape}; expected a variance, (3, 3) or ({frames}, 3, 3), in m².")
-    good = np.isfinite(C).all() and np.allclose(C, C.swapaxes(-1, -2), rtol=1e-6, atol=0)
+    rounding = 1e-6 * np.abs(C).max((-1, -2), keepdims=True)
+    good = np.isfinite(C).all() and (np.abs(C - C.swapaxes(-1, -2)) <= rounding).all()
     spread = np.linalg.eigvalsh(C) if good else np.zeros(1)
     if not 0 < spread.min() <= spread.max() <= MAX_POINT_SD_M**2:
         shown = C.tolist() if C.ndim == 2 else "in some frame"

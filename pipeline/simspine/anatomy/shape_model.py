@@ -211,7 +211,7 @@ def orientation_prior(orientation, sd, frames: int) -> OrientationPrior | None:
     if sd.shape not in ((), (3,), (frames, 3)):
         raise InputError(f"orientation_sd has shape {sd.shape}; expected a number, (3,) or ({frames}, 3), in rad.")
     if not (sd >= 0).all():
-        raise InputError(f"orientation_sd is {sd.tolist() if sd.ndim < 2 else 'not'} ≥ 0 in all entries, as needed.")
+        raise InputError("orientation_sd holds negative values, or NaN; expected standard deviations in rad.")
     off = np.abs(R @ R.swapaxes(-1, -2) - np.eye(3)).max()
     if not off < 1e-4 or (np.linalg.det(R) < 0).any():
         raise InputError(

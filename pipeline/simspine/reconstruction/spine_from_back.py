@@ -150,7 +150,7 @@ def _markers_on_back(
     if psis is not None:
         landmarks["psis"] = _frames_of_points("psis", psis, frame, count=2, frames=len(points))
     if c7 is not None:
-        landmarks["c7"] = _frames_of_points("c7", np.expand_dims(c7, -2), frame, count=1, frames=len(points))
+        landmarks["c7"] = _frames_of_points("c7", np.atleast_2d(c7)[..., None, :], frame, count=1, frames=len(points))
     dimples = landmarks.get("psis")
     drawn = _curves_on_back(points, {name: place.mean(1) for name, place in landmarks.items()})
     curves = [thinned_line(curve, LINE_STRETCHES) for curve in drawn]
