@@ -101,8 +101,7 @@ class Reconstruction(SolvedTrial):
         return labelled_arrays(self)
 
 
-PlainSource = Keypoints | str | PathLike | Sequence[str | PathLike]
-VideosOrKeypoints = PlainSource | Delayed
+VideosOrKeypoints = Keypoints | str | PathLike | Sequence[str | PathLike] | Delayed
 Progress = Callable[[int, int], None]
 
 

@@ -316,11 +316,10 @@ def validation_text_tables(records: Sequence[TrialRecord]) -> tuple[PageTable, .
 
 ESTIMATED_BY = "not seen, but estimated by a network from the pose and the outline of the person"
 _SUM_MEASURED_TEXT = "the sum follows the images, its distribution over the levels is the model's"
-SEGMENTS_IN_ROOM = ("pelvis", "thorax")  # of `SpineKinematics.levels`
-# Of a segment in the room: the names of its angles.
+# Of each segment in the room, of `SpineKinematics.levels`: the names of its angles.
 SEGMENT_PLANES = {
     segment: ("tilt (+ forwards)", f"{sideways} (+ right side down)", "rotation (+ to the left)")
-    for segment, sideways in zip(SEGMENTS_IN_ROOM, ("obliquity", "bending"), strict=True)
+    for segment, sideways in (("pelvis", "obliquity"), ("thorax", "bending"))
 }
 REGION_PLANES = ("flexion", "bending (+ right)", "rotation (+ left)")
 ANGLE_TABLE_COLUMNS = ("Level", "Plane", MEAN_COLUMN, "Range", "Response", "Source")
@@ -340,7 +339,7 @@ def angle_table(
     estimated: points of the spine were estimated. marked: levels with markers on both vertebrae; None: not known.
     """
     rows: list[tuple[str, ...]] = []
-    others = {*SEGMENTS_IN_ROOM, *(level.name for level in table if not level.coordinates)}
+    others = {*SEGMENT_PLANES, *(level.name for level in table if not level.coordinates)}
     unmarked = set() if marked is None else {level.name for level in table}.difference(marked)
     words = observability_of(spine.levels, shares, spine.forced, table, estimated=estimated)
     for level in (level for level in spine.levels if level not in others):

@@ -88,7 +88,7 @@ def curves_of_trial(spine: SpineKinematics, figures: Sequence[ClinicalFigure], s
 def turned_about_mean(spine: SpineKinematics) -> np.ndarray:
     """The spine's angles; rotation of pelvis and thorax in the room counts from its mean over the trial."""
     angles = np.array(spine.angles)
-    for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
+    for segment in (name for name in tables.SEGMENT_PLANES if name in spine.levels):
         turn = angles[:, spine.levels.index(segment), 2]
         turn -= mean_of_known(turn, 0)
     return angles
@@ -208,7 +208,7 @@ def segment_figures(
     unknown = np.full((len(spine.levels), 3), np.nan)
     words, figures = observability_of(spine.levels, unknown), list[ClinicalFigure]()
     spine = replace(spine, angles=turned_about_mean(spine))
-    for segment in (name for name in tables.SEGMENTS_IN_ROOM if name in spine.levels):
+    for segment in (name for name in tables.SEGMENT_PLANES if name in spine.levels):
         angles = tables.figures_of_level(spine, segment, words=words, shares=unknown, kept=kept)
         for plane, one in zip(tables.SEGMENT_PLANES[segment], angles, strict=True):
             source = sources.get(segment, (one.decided_by,) * 2)["tilt" not in plane]
