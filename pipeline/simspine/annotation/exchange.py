@@ -157,8 +157,7 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
     if unknown := [name for name in images.names if name not in labels.names]:
         raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")
     places = _frame_view_by_image(recording)
-    ends = ([name, "/".join(name.split("/")[-2:]), name.split("/")[-1]] for name in images.file_names)
-    matched = [(i, places[known[0]]) for i, own in enumerate(ends) if (known := [end for end in own if end in places])]
+    matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
     if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not matched:
@@ -177,6 +176,11 @@ def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledIm
     edits = [edit for edit in candidates if edit is not None]
     apply_edits(labels, edits)  # raises for points that the recording lacks
     return edits
+
+
+def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] | None:
+    """Frame and view of an image by its name, or by the end of its path."""
+    return places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
 
 
 def _edit_from_file(

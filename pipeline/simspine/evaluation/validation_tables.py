@@ -15,7 +15,7 @@ import pandas as pd
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import forced_sentence
 from simspine.core.arrays import NORMAL_95
-from simspine.core.errors import without_formula
+from simspine.core.errors import require_known, without_formula
 from simspine.evaluation.metrics import finite_values, mean_or_nan
 from simspine.evaluation.tables import aligned_markdown, published_values, table_words
 from simspine.evaluation.validation_records import LUMBAR_LEVEL_NAMES, NECK_LEVEL_NAMES, TrialRecord, published_range
@@ -249,6 +249,7 @@ def validation_markdown(name: str, rows: pd.DataFrame) -> str:
 
 def validation_cells(name: str, rows: pd.DataFrame) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     """Header and lines of the table `name` as text for people, for Markdown and the report's page."""
+    require_known("table", (name,), VALIDATION_TITLES)
     columns = _CURVATURE_COLUMNS if name == "lla_tka" else _RANGE_COLUMNS
     used = {title: cell for title, cell in columns.items() if title != "Action" or name != "lumbar_rom"}
     lines = [tuple(cell(row) for cell in used.values()) for row in rows.itertuples()]

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from simspine.core.errors import InputError
 from simspine.core.skeletons import (
     SPINE_REGIONS,
     base_name,
@@ -41,9 +42,13 @@ def median_or_none(values: np.ndarray | None) -> float | None:
 
 
 def summary_metrics(trial: SolvedTrial) -> dict:
-    """A trial's figures, in the units given in their names."""
+    """A trial's figures, in the units given in their names.
+
+    Raises `InputError` where the trial has no verdict.
+    """
     solved, verdict = trial.result, trial.verdict
-    assert verdict is not None  # of the stage quality
+    if verdict is None:
+        raise InputError(f"{trial.name}: has no verdict, which its headline needs; run the stage quality first.")
     groups = _groups_of_markers(trial)
     return {
         "frames": trial.spine.frames,
