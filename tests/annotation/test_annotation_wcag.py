@@ -4,7 +4,9 @@ import pytest
 from page_audit import low_contrast, tab_walk
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1400, "light"), (1400, "dark"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1400, "light"), pytest.param(1400, "dark", marks=pytest.mark.long), (390, "dark")]
+)
 def test_contrast_and_tab_key(browser, served, width, scheme):
     with browser.new_context(viewport={"width": width, "height": 850}, color_scheme=scheme) as context:
         page = context.new_page()

@@ -143,6 +143,7 @@ def test_learning(virtual, kernel):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_lifting(kernel, tmp_path):
     """With PyTorch or without."""
     said = run(6, kernel, work=str(tmp_path))

@@ -53,7 +53,9 @@ def test_what_refinement_mends_is_information_and_what_it_leaves_a_warning(off, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("off", "refined"), [(one(), False), (one(centre_x=15.0), True)])
+@pytest.mark.parametrize(
+    ("off", "refined"), [(one(), False), pytest.param(one(centre_x=15.0), True, marks=pytest.mark.long)]
+)
 def test_auto_refines_where_the_check_names_a_camera(off, refined):
     keypoints, true, _ = walk("exact")
     given = (true[0], undone(true[1], off), *true[2:])

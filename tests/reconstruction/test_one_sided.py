@@ -12,7 +12,9 @@ FRAMES, RATE = 50, 30.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("coordinate", "size"), [("Lat_Bending", -0.05), ("axial_rotation", 0.1)])
+@pytest.mark.parametrize(
+    ("coordinate", "size"), [("Lat_Bending", -0.05), pytest.param("axial_rotation", 0.1, marks=pytest.mark.long)]
+)
 def test_moving_to_one_side_leaves_the_pelvis_where_it_is(coordinate, size):
     body = of_size(0.96)
     still = dance(body, FRAMES)

@@ -152,7 +152,7 @@ _SMALL = """(least) => {
 }"""
 
 
-@pytest.mark.parametrize("width", [NARROW_PX, 900, DESKTOP_PX])
+@pytest.mark.parametrize("width", [NARROW_PX, pytest.param(900, marks=pytest.mark.long), DESKTOP_PX])
 def test_a_page_is_readable_and_short(browser, page, width):
     """Texts of 11 px or more, with every heading open; closed, 6,000 px on a desktop; statements before the player."""
     with Opened(browser, page.as_uri(), width) as window:

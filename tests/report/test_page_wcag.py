@@ -29,8 +29,15 @@ def reports(finished, scene, tmp_path_factory):
     return {"report": report, "alone": folder / "alone.html"}
 
 
-@pytest.mark.parametrize("name", ["report", "alone"])
-@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize(
+    ("width", "name"),
+    [
+        (390, "report"),
+        (1440, "alone"),
+        pytest.param(1440, "report", marks=pytest.mark.long),
+        pytest.param(390, "alone", marks=pytest.mark.long),
+    ],
+)
 def test_contrast_tab_key_and_width(browser, reports, name, width):
     with Opened(browser, reports[name].as_uri(), width) as window:
         page = window.page

@@ -248,7 +248,7 @@ def worst_severity(findings: Iterable[Finding]) -> Severity | None:
     return max((finding.severity for finding in findings), key=tuple(Severity).index, default=None)
 
 
-def alike(findings: Iterable[Finding]) -> list[list[Finding]]:
+def findings_by_kind(findings: Iterable[Finding]) -> list[list[Finding]]:
     """Findings of one code and severity together, the gravest first."""
     kinds: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:

@@ -13,7 +13,7 @@ from typing import Any
 from simspine.core.arrays import NORMAL_95
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
-from simspine.quality.findings import THRESHOLDS, Finding, alike
+from simspine.quality.findings import THRESHOLDS, Finding, findings_by_kind
 from simspine.quality.observability import narrowing_text
 from simspine.report.figure_style import NAMED_COLOURS, POINT_COLOURS
 from simspine.report.scene import PackedScene, content_security_policy, page_scripts
@@ -215,7 +215,7 @@ def render_page(content: ReportContent) -> str:
         named=NAMED_COLOURS,
         point_colours=POINT_COLOURS,
         words=_LIGHT_WORDS,
-        grouped=alike,
+        grouped=findings_by_kind,
         cause=cause_of_finding,
         definitions=page_words("definitions"),
         limits={name: narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},

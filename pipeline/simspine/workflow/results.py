@@ -26,7 +26,15 @@ from simspine.io.atomic import write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
-from simspine.quality.findings import Finding, Severity, Status, Verdict, alike, findings_of_dicts, worst_severity
+from simspine.quality.findings import (
+    Finding,
+    Severity,
+    Status,
+    Verdict,
+    findings_by_kind,
+    findings_of_dicts,
+    worst_severity,
+)
 from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.vision.triangulation import TriangulationReport
 from simspine.workflow.config import Config
@@ -79,7 +87,9 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
         cells = (f"{subject}/{trial}", str(verdict.frames), *counts, str(worst or "none"))
         table.add_row(*cells, style=SEVERITY_STYLES[worst])
     console.print(table)
-    for found in alike(finding for key, verdict in verdicts.items() for finding in verdict.of(*key).findings):
+    for found in findings_by_kind(
+        finding for key, verdict in verdicts.items() for finding in verdict.of(*key).findings
+    ):
         style = SEVERITY_STYLES[found[0].severity]
         for f in found[:EXAMPLES_PER_CODE]:
             frames = f" · frames {f.span}" if f.frames else ""
