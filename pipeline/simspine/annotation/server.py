@@ -191,11 +191,11 @@ class Session:
         """Rank the frames again by the decisions so far, and choose the worst that are not finished."""
         labels = self.labels()
         reasons = rank_frames(labels, self.recording.rate, self.recording.cameras)
-        need = np.sum([*reasons.values()], axis=0)
+        names, weights = [*reasons], np.array([*reasons.values()])
+        need, greatest = weights.sum(0), weights.argmax(0)
         chosen = frame_batch(need, self.recording.rate, self._size, finished_frames(labels))
         self._scores = need.round(3).tolist()
-        worst = {f: max(reasons, key=lambda reason, f=f: reasons[reason][f]) for f in chosen}
-        self._batch = [{"frame": f, "score": self._scores[f], "reason": reason} for f, reason in worst.items()]
+        self._batch = [{"frame": f, "score": self._scores[f], "reason": names[greatest[f]]} for f in chosen]
         return self.summary()
 
 

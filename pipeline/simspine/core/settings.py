@@ -3,6 +3,7 @@
 Options of each stage and sections of a configuration are `Section`s, whose faults are lines in plain words.
 """
 
+import ast
 import hashlib
 import json
 import re
@@ -10,9 +11,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache, lru_cache
-from itertools import accumulate
+from inspect import cleandoc, getsource
+from itertools import accumulate, pairwise
 from os.path import isdir, isfile
 from pathlib import Path
+from textwrap import dedent
 from types import UnionType
 from typing import Any, Self, Union, cast, get_args, get_origin
 
@@ -293,7 +296,7 @@ def _single_values(value) -> Iterator[Any]:
 class Section(BaseModel):
     """A group of settings: no unknown keys, never changed in place."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -321,6 +324,14 @@ class Section(BaseModel):
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict:
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema)["properties"]
+        for name, text in setting_texts(cls).items():
+            properties[name].setdefault("description", text)
+        return schema
+
+    @classmethod
     def model_validate(cls, obj: Any, **how: Any) -> Self:
         with _in_plain_words(cls):
             return super().model_validate(obj, **how)
@@ -328,6 +339,20 @@ class Section(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         require_known("key", update or {}, type(self).model_fields, type(self).__name__)
         return super().model_copy(update=update, deep=deep)
+
+
+@cache
+def setting_texts(kind: type[BaseModel]) -> dict[str, str]:
+    """{setting: the text below it in the source}. To read it for each class (pydantic's `use_attribute_docstrings`)
+    would be a tenth of all loading."""
+    texts: dict[str, str] = {}
+    for base in (base for base in reversed(kind.__mro__) if issubclass(base, Section)):
+        (definition,) = ast.parse(dedent(getsource(base))).body
+        for setting, below in pairwise(cast(ast.ClassDef, definition).body):
+            match setting, below:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    texts[name] = cleandoc(text)
+    return texts
 
 
 def fault_line(error: Mapping[str, Any], kind: type[BaseModel], top: str = "") -> str:
@@ -353,8 +378,7 @@ def _hint(error: Mapping[str, Any], kind: type[BaseModel]) -> str:
         meant = nearest_name(error["input"], re.findall(r"'([^']*)'", error["ctx"]["expected"]))
         return "" if meant is None else f" Did you mean {meant!r}?"
     *parents, key = error["loc"] or [""]
-    setting = _section(kind, parents).model_fields.get(key)
-    meaning = "" if setting is None else " ".join((setting.description or "").split())
+    meaning = " ".join(setting_texts(_section(kind, parents)).get(key, "").split())
     return f" {meaning.partition('. ')[0].rstrip('.')}." if meaning else ""
 
 
