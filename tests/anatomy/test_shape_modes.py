@@ -50,6 +50,7 @@ def test_every_spin_ends_in_a_minimum():
             assert (np.abs(there - back) / 2 < 0.1 * np.abs(there + back - 2 * here) + 1e-9 * here).all()
 
 
+@pytest.mark.long
 def test_a_shape_far_from_the_typical_one_is_found_where_it_was_drawn(monkeypatch):
     """Every centre is observed: what is found costs no more than what a search ends in that begins with the truth.
 

@@ -158,6 +158,7 @@ def test_tables_by_person(perfect):
     assert "-4.00" in rows[3]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_the_study_is_the_stages_the_published_procedure_and_the_baselines():
     """The estimate of the study is that of the stages on the same points, every other frame of it."""

@@ -33,6 +33,7 @@ def test_a_view_that_is_off_is_seen_by_the_others(seen, truth):
         assert float(after.split("|")[4]) > float(before.split("|")[4]) + 5
 
 
+@pytest.mark.long
 def test_points_are_compared_with_a_body(seen, truth):
     """Limbs alone stand for the reference."""
     limbs = seen.select([name for name in seen.names if name[0] in "LR"])

@@ -190,6 +190,7 @@ def test_a_marker_that_one_trial_lacks_is_missing_there(fitted):
     np.testing.assert_allclose(lacking.curve_mean, missing.curve_mean, atol=1e-6)
 
 
+@pytest.mark.long
 def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     """In each trial by something else. Along the axes of vertebrae they would not be off alike, and the fit would turn
     the pelvis until they are: hips 7 mm further forward here, lordosis 7° larger."""

@@ -73,6 +73,7 @@ def test_exact_points_give_the_true_shape():
     assert np.abs(refined.change - change)[:, GEOMETRY_PARAMETERS].max() < 0.05  # frames
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_changes_come_back_within_their_deviations():
     """Detections with errors that last and are shared: 5 people, 4 cameras, every parameter."""

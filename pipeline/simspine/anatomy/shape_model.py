@@ -211,7 +211,8 @@ def orientation_prior(orientation, sd, frames: int) -> OrientationPrior | None:
     if sd.shape not in ((), (3,), (frames, 3)):
         raise InputError(f"orientation_sd has shape {sd.shape}; expected a number, (3,) or ({frames}, 3), in rad.")
     if not (sd >= 0).all():
-        raise InputError("orientation_sd holds negative values, or NaN; expected standard deviations in rad.")
+        least = sd[sd < 0].min(initial=np.nan if np.isnan(sd).any() else 0.0)
+        raise InputError(f"orientation_sd is {least:g} in places; expected standard deviations in rad, 0 or more.")
     off = np.abs(R @ R.swapaxes(-1, -2) - np.eye(3)).max()
     if not off < 1e-4 or (np.linalg.det(R) < 0).any():
         raise InputError(

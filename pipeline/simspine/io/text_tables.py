@@ -329,9 +329,8 @@ def uniform_rows(rows: TimedRows, stated: StatedRate, where: str) -> tuple[Timed
     if confirmed := _stated_rate(rows, stated, where):
         return rows, confirmed
     nominal = stated.given or stated.header or np.inf
-    if nominal < np.inf and len(rows.time) > 1 and not np.ptp(rows.time):
-        warn_assumed(f"{where}: all rows have the time {rows.time[0]:g}; {nominal:g} frames/s taken, as stated.")
-        return rows, nominal
+    if len(rows.time) > 1:
+        _require_increase(rows.time, where)
     for unit, seconds in (("milliseconds", 1e-3), ("frames", 1 / nominal), ("minutes", 60.0)):
         scaled = replace(rows, time=seconds * rows.time, step=seconds * rows.step)
         if nominal < np.inf and _explains_times(nominal, scaled):
@@ -401,11 +400,14 @@ def _explains_times(rate: float, rows: TimedRows) -> bool:
     return _time_spread_s(interval, rows.time) <= allowed * (1 + 1e-6) + _time_rounding(rows.time)
 
 
+def _require_increase(time: np.ndarray, where: str) -> None:
+    if not time[-1] - time[0] > len(time) * np.finfo(float).tiny:
+        raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
+
+
 def _rate_of_column(rows: TimedRows, where: str, warn: bool) -> float:
     """The customary or round rate that fits the times within their rounding. warn: if several customary ones fit."""
     time, rounding = rows.time, _time_rounding(rows.time)
-    if not time[-1] - time[0] > len(time) * np.finfo(float).tiny:
-        raise InputError(f"{where}: the time column does not increase (from {time[0]:g} s to {time[-1]:g} s).")
     interval = _closest_interval(time)
     spread, steps = _time_spread_s(interval, time), np.diff(time)
     if np.ptp(steps) > rounding:
