@@ -86,7 +86,7 @@ $(LEARN)/.installed: $(STAMP) Makefile
 	@test -x $(LEARN)/bin/python || $(BIN)/python -m venv $(LEARN)
 	@$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
 		> "$$($(LEARN)/bin/python -c 'import site; print(site.getsitepackages()[0])')/simspine-env.pth"
-	$(LEARN)/bin/python -m pip install --quiet --disable-pip-version-check torch==$(TORCH_VERSION)
+	$(BIN)/uv pip install --quiet --python $(LEARN)/bin/python torch==$(TORCH_VERSION)
 	@touch $@
 
 test-wheel: env  ## the wheel in empty environments, each Python there is, with pip and uv

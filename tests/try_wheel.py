@@ -47,7 +47,7 @@ def install(tool: str, python: Path, wheel: Path, place: Path) -> Path:
     """The folder of commands of a new environment that holds the wheel and nothing else."""
     if tool == "pip":
         call(python, "-m", "venv", place, folder=ROOT)
-        call(place / "bin/python", "-m", "pip", "install", "--quiet", wheel, folder=ROOT)
+        call(place / "bin/python", "-m", "pip", "install", "--quiet", "--no-compile", wheel, folder=ROOT)
     else:
         call(UV, "venv", "--quiet", "--python", python, place, folder=ROOT)
         call(UV, "pip", "install", "--quiet", "--python", place / "bin/python", wheel, folder=ROOT)
