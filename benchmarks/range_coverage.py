@@ -11,32 +11,24 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from tools.bench.baselines import TRUE_POINT_MARKER_SET
-from tools.bench.spine_errors import OWN_SPINE_MARKERS
-from tools.bench.study_trials import StudySize, TrueTrial, filmed_trial, trials_of_people
+from tools.bench.study_trials import StudySize, TrueTrial, filmed_trial, our_results, trials_of_people
 
 from simspine.anatomy.body import body_poses
 from simspine.anatomy.clinical import clinical_measures, clinical_parameters
 from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError
-from simspine.estimation.options import BodyOptions
 from simspine.reconstruction.solved_trial import SolvedTrial
-from simspine.reconstruction.stage import Options
-from simspine.reconstruction.stages import AFTER_DETECTION, OF_TRIAL, UNSEEN, run_stages
+from simspine.reconstruction.stages import OF_TRIAL
 from simspine.report.tables import REGION_PLANES, range_of
 from simspine.report.trial_sections import usable_figures
 from simspine.synthesis.virtual_trial import spine_truth
-from simspine.vision.options import MergeOptions
 
 ACTIONS = ("Walking", "Sitting", "Greeting")
 FRAMES = 250  # five seconds
-OPTIONS = Options(
-    merge=MergeOptions(correspondence="human36m"),
-    body=BodyOptions(recipe="articulated", markers=TRUE_POINT_MARKER_SET),
-)
 
 
 def main() -> None:
@@ -68,15 +60,8 @@ def main() -> None:
 
 def solved_trials(trials: list[TrueTrial]) -> list[SolvedTrial]:
     """All trials of a person, from their simulated videos alone."""
-    known = {}
-    for number, trial in enumerate(trials):
-        seen = filmed_trial(trial, "finetuned")
-        known[str(number)] = UNSEEN | {
-            "subject": seen.subject, "trial": seen.trial, "skeleton": TRUE_POINT_MARKER_SET,
-            "spine_markers": OWN_SPINE_MARKERS, "keypoints": seen.keypoints, "cameras": seen.cameras, "mocap": None,
-        }  # fmt: skip
-    found = run_stages(known, OPTIONS, AFTER_DETECTION).values()
-    return [SolvedTrial(**{name: one[name] for name in (*OF_TRIAL, "verdict")}) for one in found]
+    seen = [replace(filmed_trial(trial, "finetuned"), mocap=None) for trial in trials]
+    return [SolvedTrial(**{name: found[name] for name in (*OF_TRIAL, "verdict")}) for found in our_results(seen)]
 
 
 def ranges_that_hold(true: TrueTrial, trial: SolvedTrial) -> Iterator[tuple[str, bool]]:

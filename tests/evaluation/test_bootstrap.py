@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
+from simspine.core.errors import InputError
 from simspine.evaluation.metrics import bootstrap_mean
 
 
@@ -34,3 +35,8 @@ def test_two_people_span_from_one_to_the_other():
 def test_of_one_person_there_is_no_interval():
     assert np.isnan(bootstrap_mean([1.0, 2.0], ["S9", "S9"])).all()
     assert np.isnan(bootstrap_mean([1.0, np.nan], ["S9", "S11"])).all()
+
+
+def test_nonsense_is_refused():
+    with pytest.raises(InputError, match="label for each value"):
+        bootstrap_mean([1.0, 2.0], ["S9"])

@@ -91,6 +91,8 @@ def test_what_cannot_be_compared_is_refused(monkeypatch):
     )
     with pytest.raises(InputError, match="names of the images"):
         average_precision(truth, elsewhere, np.full(6, 0.07))
+    with pytest.raises(InputError, match="box has shape"):
+        ImagePeople(("a",), np.zeros((1, 6, 3)), np.zeros(4), np.ones(1), np.ones(1), np.zeros(1, bool))
     monkeypatch.setitem(sys.modules, "pycocotools", None)
     with pytest.raises(InputError, match=r"simspine\[benchmark\]"):
         average_precision(truth, found, np.full(6, 0.07))

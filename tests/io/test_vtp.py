@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simspine.core.errors import InputError
 from simspine.report.bones import read_vtp
 
 # A unit cube: six squares.
@@ -49,3 +50,19 @@ def test_bones_of_the_installed_model_are_closed_and_as_large_as_bones(mesh):
     assert set(sides) == {2}  # every edge has a triangle on either side
     longest = np.ptp(points, axis=0).max()
     assert (0.35 if mesh == "femur_r" else 0.04) < longest < (0.5 if mesh == "femur_r" else 0.13)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(("<PolyData>", "<Other>"), "not readable as XML"), (("PolyData", "Other"), "PolyData"),
+     (("Polys", "Strips"), "polygons"),
+     (("1.0", "1.0\" encoding=\"none"), "not readable as XML"),
+     (("0 3 2 1", "0 3 2 9"), "not there"), (("0 0 0 1", "0 0 x 1"), "text among"),
+     (("0 0 0 1", "0 0 1"), "damaged"), (("0 3 2 1", f"0 3 2 {10**30}"), "text among|too large"),
+     (("4 8 12 16 20 24", "4 8 12 16 20 23"), "damaged"), (("4 8 12 16 20 24", ""), "damaged"),
+     (("4 8 12 16 20 24", "8 4 12 16 20 24"), "damaged"),
+     (('NumberOfComponents="3" format="ascii"', 'NumberOfComponents="3" format="appended"'), "ASCII")],
+)  # fmt: skip
+def test_what_is_no_such_file_is_said(tmp_path, change, message):
+    with pytest.raises(InputError, match=rf"mesh\.vtp.*({message})"):
+        read_vtp(written(tmp_path, CUBE.replace(*change)))

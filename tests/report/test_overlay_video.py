@@ -8,7 +8,7 @@ from simspine.core.errors import InputError
 from simspine.core.types import Camera
 from simspine.io.video import open_video
 from simspine.quality.findings import Status, Verdict
-from simspine.report.body_video import CODEC_BY_SUFFIX, OVERLAY_TILE_PX, DrawnTrial, video_writer, write_overlay_video
+from simspine.report.body_video import CODECS_BY_SUFFIX, OVERLAY_TILE_PX, DrawnTrial, video_writer, write_overlay_video
 from simspine.report.figure_style import VERMILLION, to_bgr
 from simspine.report.overlay import PersonLayer
 
@@ -17,11 +17,13 @@ def grey(k, height=97, width=131):
     return np.full((height, width, 3), 20 * k, np.uint8)
 
 
-@pytest.mark.parametrize("ending", CODEC_BY_SUFFIX)
+@pytest.mark.parametrize("ending", CODECS_BY_SUFFIX)
 def test_frames_rate_and_pictures_survive(tmp_path, ending):
     with video_writer(tmp_path / f"out{ending}", 25) as video:
         for k in range(10):
             video.add(grey(k))
+    assert video.codec in CODECS_BY_SUFFIX[ending]
+    assert video.codec != "mp4v"  # browsers play the others
     found = open_video(tmp_path / f"out{ending}")
     assert found.rate == pytest.approx(25)
     assert found.size == (130, 96)  # even

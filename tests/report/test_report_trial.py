@@ -7,6 +7,7 @@ import pytest
 
 from simspine.anatomy.curvature import MOTION_PLANES
 from simspine.anatomy.vertebrae import SpineKinematics
+from simspine.core.errors import InputError
 from simspine.core.geometry import change_frame, project_points
 from simspine.core.skeletons import add_inferred_suffix
 from simspine.core.types import Camera, Forced, Keypoints, Markers, Origin
@@ -197,6 +198,8 @@ def test_layer_and_limb_distance(measured, turned, cameras):
     for name in NAMES:
         np.testing.assert_allclose(layer.points[name] - layer.body[name], [3, 4])
     assert keypoints.origin[3] is Origin.INFERRED
+    with pytest.raises(InputError, match="1 cameras"):
+        limb_distance(SimpleNamespace(cameras=cameras[:1], model_markers=measured, used_keypoints=keypoints))
 
 
 def test_inferred_points_are_shown_where_they_are_in_space(measured, turned, cameras):

@@ -24,7 +24,7 @@ from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, load_skeleton, read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers, Origin
 from simspine.estimation.options import BodyOptions
-from simspine.reconstruction.stage import Options
+from simspine.reconstruction.stage import Known, Options
 from simspine.reconstruction.stages import AFTER_DETECTION, AFTER_MERGING, UNSEEN, run_stages
 from simspine.synthesis.actions import ACTION_NAMES
 from simspine.synthesis.population import make_subject
@@ -218,7 +218,15 @@ Method = Callable[[Sequence[ObservedTrial]], list[TrialSpine]]
 
 
 def our_estimates(trials: Sequence[ObservedTrial], recipe: str = "articulated") -> list[TrialSpine]:
-    """Our estimate of each trial's spine, by the stages that `simspine.reconstruct` runs. recipe: the body's."""
+    """Our estimate of each trial's spine, as of `our_results`."""
+    return [
+        TrialSpine(found["spine"], found["spine"].centres, found["verdict"].rejected)
+        for found in our_results(trials, recipe)
+    ]
+
+
+def our_results(trials: Sequence[ObservedTrial], recipe: str = "articulated") -> list[Known]:
+    """What the stages that `simspine.reconstruct` runs give of each trial. recipe: the body's."""
     known, stages = {}, AFTER_MERGING if trials[0].keypoints is None else AFTER_DETECTION
     for number, seen in enumerate(trials):
         given: dict[str, Any] = {"subject": seen.subject, "trial": seen.trial, "skeleton": TRUE_POINT_MARKER_SET}
@@ -229,10 +237,7 @@ def our_estimates(trials: Sequence[ObservedTrial], recipe: str = "articulated") 
         known[str(number)] = UNSEEN | {"spine_markers": OWN_SPINE_MARKERS} | given
     body = BodyOptions(recipe=recipe, markers=TRUE_POINT_MARKER_SET)
     options = Options(merge=MergeOptions(correspondence="human36m"), body=body)
-    return [
-        TrialSpine(found["spine"], found["spine"].centres, found["verdict"].rejected)
-        for found in run_stages(known, options, stages).values()
-    ]
+    return list(run_stages(known, options, stages).values())
 
 
 def published_estimates(trials: Sequence[ObservedTrial]) -> list[TrialSpine]:

@@ -158,7 +158,16 @@ def _read_rigs(path: Path):
     return open_rigs(path).cameras("S1")
 
 
-# Models
+# Models and meshes
+
+
+def _vtp(path: Path) -> None:
+    path.write_text(
+        '<VTKFile type="PolyData"><PolyData><Piece NumberOfPoints="4" NumberOfPolys="2"><Points>'
+        '<DataArray type="Float32" NumberOfComponents="3" format="ascii">0 0 0 1 0 0 1 1 0 0 1 0</DataArray></Points>'
+        '<Polys><DataArray Name="connectivity" format="ascii">0 1 2 0 2 3</DataArray>'
+        '<DataArray Name="offsets" format="ascii">3 6</DataArray></Polys></Piece></PolyData></VTKFile>'
+    )
 
 
 def _osim(path: Path) -> None:
@@ -501,6 +510,7 @@ READERS = {
     "calibration Qualisys": Reader("x.qca.txt", _qca, _reader("io.calibration.read_calibration"), m.TEXT),
     "calibration Vicon": Reader("x.xcp", _xcp, _reader("io.calibration.read_calibration"), m.TEXT),
     "metadata.xml": Reader("metadata.xml", _metadata, _read_rigs, m.TEXT),
+    "VTP": Reader("mesh.vtp", _vtp, _reader("report.bones.read_vtp"), m.TEXT),
     "OpenSim model": Reader("model.osim", _osim, _read_osim, m.TEXT),
     "store": Reader("trial.h5", _store, _reader("io.hdf5.read_store")),
     "netCDF poses": Reader("poses.nc", _poses, _reader("io.exchange.read_poses")),

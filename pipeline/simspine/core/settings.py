@@ -347,7 +347,10 @@ def setting_texts(kind: type[BaseModel]) -> dict[str, str]:
     would be a tenth of all loading."""
     texts: dict[str, str] = {}
     for base in (base for base in reversed(kind.__mro__) if issubclass(base, Section)):
-        (definition,) = ast.parse(dedent(getsource(base))).body
+        try:
+            (definition,) = ast.parse(dedent(getsource(base))).body
+        except OSError:  # installed without sources
+            continue
         for setting, below in pairwise(cast(ast.ClassDef, definition).body):
             match setting, below:
                 case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):

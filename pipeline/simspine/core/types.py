@@ -187,10 +187,17 @@ class _Named(Frozen):
 class Clocked:
     """Base of the types with frames at even times: `rate` of them per second, the first at `start`, s."""
 
+    rate: float
+    start: float
+
+    @property
+    def frames(self) -> int:
+        raise NotImplementedError
+
     @property
     def time(self) -> np.ndarray:
         """(frames,) s."""
-        return self.start + np.arange(self.frames) / self.rate  # type: ignore[attr-defined]
+        return self.start + np.arange(self.frames) / self.rate
 
 
 class _PointSet(_Named):

@@ -4,7 +4,7 @@ import json
 import os
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -382,7 +382,7 @@ class Window:
         return project_points(cameras, change_frame(self["markers"], "y_up", "z_up"))
 
 
-class Windows(Sequence[Window]):
+class Windows:
     """Windows over several trials; see `Recordings.windows`."""
 
     def __init__(self, recordings: Sequence[Recording], length: int, stride: int, fields: Sequence[str]):
@@ -396,7 +396,7 @@ class Windows(Sequence[Window]):
     def __len__(self) -> int:
         return self._ends[-1] if self._ends else 0
 
-    def __getitem__(self, index: int) -> Window:  # type: ignore[override]
+    def __getitem__(self, index: int) -> Window:
         if isinstance(index, slice):
             raise InputError("windows are asked for one by one; use [windows[i] for i in range(…)].")
         i = index + len(self) if index < 0 else index
@@ -405,6 +405,9 @@ class Windows(Sequence[Window]):
         which = bisect_right(self._ends, i)
         before = self._ends[which - 1] if which else 0
         return Window(self.recordings[which], (i - before) * self.stride, self.length)
+
+    def __iter__(self) -> Iterator[Window]:
+        return (self[i] for i in range(len(self)))
 
     def torch(self, transform: Callable[[dict], dict] | None = None) -> "TorchWindows":
         """These windows as a data set for `torch.utils.data.DataLoader`; see `TorchWindows`."""

@@ -129,6 +129,10 @@ def bootstrap_mean(
     """
     values = np.asarray(values, float)
     weight = np.ones(values.shape) if weights is None else np.asarray(weights, float)
+    if values.shape != (len(clusters),) or weight.shape != values.shape:
+        raise InputError(
+            f"{values.shape} values, {weight.shape} weights for {len(clusters)} clusters; give a label for each value."
+        )
     names, index = np.unique([str(label) for label in clusters], return_inverse=True)
     known = np.isfinite(values) & (weight > 0)
     sums = np.bincount(index[known], weight[known] * values[known], len(names))
@@ -209,6 +213,15 @@ class ImagePeople:
     score: np.ndarray
     crowd: np.ndarray
     size: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+
+    def __post_init__(self):
+        people, points = len(self.image), np.shape(self.keypoints)[1] if np.ndim(self.keypoints) == 3 else -1
+        shapes = {"keypoints": (people, points, 3), "box": (people, 4)}
+        for name in ("keypoints", "box", "area", "score", "crowd"):
+            array, wanted = np.asarray(getattr(self, name)), shapes.get(name, (people,))
+            if array.shape != wanted:
+                raise InputError(f"people in images: {name} has shape {array.shape}, expected {wanted}.")
+            object.__setattr__(self, name, array)
 
     def select(self, points: Sequence[int]) -> "ImagePeople":
         """The people with only these points, by index."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from simspine.core.arrays import columns_by_name, mean_of_known
-from simspine.core.errors import InputError, index_of_name, names_text
+from simspine.core.errors import InputError, index_of_name, names_text, require_known
 from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
 from simspine.core.types import MAX_RATE_DIFFERENCE_SHARE, WORLD_FRAMES
 from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
+
+DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def point_errors(pair: PointPair, names: Sequence[str], measure: str) -> np.ndar
     measure: 'world', unchanged; 'rooted', both relative to their `ROOT_POINT`; 'scaled', rooted and after the best
     scale per frame; 'aligned', after the best similarity per frame onto these very points.
     """
+    require_known("measure", (measure,), DISTANCE_MEASURES)
     if not set(names) <= set(pair.names):
         return np.zeros((len(pair.frames), 0))
     columns = [pair.names.index(name) for name in names]

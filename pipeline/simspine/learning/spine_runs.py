@@ -175,7 +175,9 @@ def judged_tables(
         held[name] = (inside, *network_size(network))
     nothing = (None, None, None)
     rows = [row for name, found in places.items() for row in _judged_rows(name, found, people, held.get(name, nothing))]
-    own = noted_table("spine_detector", JUDGED_COLUMNS, rows, apart=f"{MIN_SIDE_SEPARATION:g}")
+    own = noted_table(
+        "spine_detector", JUDGED_COLUMNS, rows, apart=f"{MIN_SIDE_SEPARATION:g}", sides=SIDES_EXCHANGED_LABEL
+    )
     labels = image_people(people, people.keypoints, np.ones(len(people)))
     found_people = {
         name: image_people(people, np.dstack([found, confidence[name]]), confidence[name].mean(1))

@@ -1,7 +1,7 @@
 """The headline figures of a trial, and those of a data set: the content of `summary.json`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -29,11 +29,17 @@ UNSEEN_GROUPS = {Origin.INFERRED: INFERRED_SPINE_GROUP, Origin.ESTIMATED: ESTIMA
 SKIN_MARKER_GROUP, DOTS_OF_TAPE = "on the skin", "dots of a tape"
 HEAD_GROUP_POINTS = ("Nose", "Head", "LEye", "REye", "LEar", "REar")
 
-# Figures of a trial that a data set does not have.
-FIGURES_OF_TRIAL_ALONE = (
-    "clinical", "lumbopelvic_rhythm", "inferred", "estimated", "observations_dropped_share",
-    "observations_swapped_share",
+# Figures of a data set are means over its trials, weighted by frames; counts are summed.
+MEAN_METRICS = (
+    "reprojection_px_median", "reprojection_px_p90", "points_kept_share", "points_contributed_share", "marker_rms_mm",
+    "model_reprojection_px_median", "lla_deg_mean", "lla_deg_sd", "tka_deg_mean", "tka_deg_sd",
 )  # fmt: skip
+CAMERA_METRICS = (
+    "cameras_off", "cameras_at_odds", "cameras_off_as_used", "cameras_at_odds_as_used", "cameras_unjudged",
+)  # fmt: skip
+SUM_METRICS = ("frames", "frames_rejected", "frames_inferred", "frames_corrected", "detections", "detections_used")
+NAME_METRICS = ("spine_estimated", "skin_markers_doubted", "skin_markers_lost")
+METRICS_BY_NAME = ("marker_rms_mm_by_group", "points_contributed_share_by_camera", "model_reprojection_px_by_camera")
 
 
 def median_or_none(values: np.ndarray | None) -> float | None:
@@ -156,26 +162,18 @@ def dataset_summary_metrics(trials: Mapping[str, dict]) -> dict:
     """The figures of a data set, computed from those of its trials."""
     entries = list(trials.values())
     weights = [entry["frames"] for entry in entries]
-    keys = [key for key in entries[0] if key not in FIGURES_OF_TRIAL_ALONE]
-    merged = {key: _merged([entry[key] for entry in entries], weights) for key in keys}
-    return merged | {"views": max(entry["views"] for entry in entries)}
-
-
-def _merged(values: Sequence[Any], weights: Sequence[int]) -> Any:
-    """A figure of several trials from theirs: the sum of counts, whether one is true, all names once, else the mean
-    over frames (`weights`); of mappings, by name."""
-    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
-    kind = type(known[0][0]) if known else type(None)
-    if kind is dict:
-        names = dict.fromkeys(name for value, _ in known for name in value)
-        return {name: _merged([value.get(name) for value in values], weights) for name in names}
-    if kind is list:
-        return list(dict.fromkeys(name for value, _ in known for name in value))
-    if kind is bool:
-        return any(values)
-    if kind is int:
-        return sum(value for value, _ in known)
-    return float(np.average([value for value, _ in known], weights=[weight for _, weight in known])) if known else None
+    return {
+        **{key: sum(entry[key] for entry in entries) for key in SUM_METRICS},
+        "views": max(entry["views"] for entry in entries),
+        **{key: sorted({name for entry in entries for name in entry[key]}) for key in CAMERA_METRICS},
+        "cameras_refined": any(entry["cameras_refined"] for entry in entries),
+        **{key: _weighted_mean([entry[key] for entry in entries], weights) for key in MEAN_METRICS},
+        **{key: _mean_by_name([entry[key] for entry in entries], weights) for key in METRICS_BY_NAME},
+        "spine_seen_by": _merged([names for entry in entries for names in entry["spine_seen_by"].items()]),
+        **_merged([(key, entry[key]) for key in NAME_METRICS for entry in entries]),
+        "set_by_model": sorted({name for entry in entries for name in entry["set_by_model"]}),
+        "rejected_because": dict(sum((Counter(entry["rejected_because"]) for entry in entries), Counter())),
+    }
 
 
 def _camera_metrics(findings: Sequence[Finding]) -> dict:
@@ -194,6 +192,14 @@ def _camera_metrics(findings: Sequence[Finding]) -> dict:
         "cameras_unjudged": sorted({f.where or "all" for f in findings if f.code == CAMERA_UNJUDGED_CODE}),
         "cameras_refined": is_refined(findings),
     }
+
+
+def _merged(lists: Sequence[tuple[str, Sequence[str]]]) -> dict[str, list[str]]:
+    """{key: names of all lists of this key, each once}."""
+    merged: dict[str, dict[str, None]] = {}
+    for key, names in lists:
+        merged.setdefault(key, {}).update(dict.fromkeys(names))
+    return {key: [*names] for key, names in merged.items()}
 
 
 def _cameras_beyond_doubt(findings: Sequence[Finding]) -> set[str]:
@@ -234,3 +240,15 @@ def _with_share(name: str, seen: float) -> str:
 
 def _rms_mm(error: np.ndarray) -> float | None:
     return float(1e3 * np.sqrt(np.nanmean(error**2))) if np.isfinite(error).any() else None
+
+
+def _weighted_mean(values: Sequence[float | None], weights: Sequence[int]) -> float | None:
+    known = [i for i, value in enumerate(values) if value is not None]
+    if not known:
+        return None
+    return float(np.average([values[i] for i in known], weights=[weights[i] for i in known]))
+
+
+def _mean_by_name(entries: Sequence[dict], weights: Sequence[int]) -> dict[str, float | None]:
+    names = dict.fromkeys(name for entry in entries for name in entry)
+    return {name: _weighted_mean([entry.get(name) for entry in entries], weights) for name in names}

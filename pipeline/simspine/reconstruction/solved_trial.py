@@ -254,6 +254,11 @@ def limb_distance(found: SolvedTrial) -> np.ndarray:
     Raises `InputError` where the trial did not come from images.
     """
     cameras, model, keypoints = found.cameras, found.model_markers, found.used_keypoints
+    if len(cameras) != keypoints.views or model.frames != keypoints.frames:
+        raise InputError(
+            f"{len(cameras)} cameras and {model.frames} frames of markers do not fit keypoints of {keypoints.views} "
+            f"views and {keypoints.frames} frames."
+        )
     names = [name for name in VIEW_FIT_LIMB_POINTS if name in keypoints.names and name in model.names]
     xyz = change_frame(model.select(names).xyz, model.frame, "z_up")
     images = np.moveaxis(project_points(cameras, xyz), 0, 1)

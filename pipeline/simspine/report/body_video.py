@@ -28,20 +28,20 @@ from simspine.vision.blazepose import quiet_stderr
 if TYPE_CHECKING:
     import cv2
 
-# OpenCV's wheels have no encoder for H.264. VP9 in MP4 plays in Chromium, Firefox and Safari. Writing VP8 in WebM is
-# five times as fast as VP9, and browsers play it as well. Writing Motion JPEG is nine times as fast as VP8, for players
-# and for programs that read single pictures.
-CODEC_BY_SUFFIX = {".mp4": "vp09", ".webm": "VP80", ".avi": "MJPG"}
+# In order of preference. OpenCV's wheels have no encoder for H.264. VP9 in MP4 plays in Chromium, Firefox and Safari;
+# MPEG-4 part 2 only in players. Writing VP8 in WebM is five times as fast as VP9, and browsers play it as well. Writing
+# Motion JPEG is nine times as fast as VP8, for players and for programs that read single pictures.
+CODECS_BY_SUFFIX = {".mp4": ("vp09", "mp4v"), ".webm": ("VP80",), ".avi": ("MJPG",)}
 
 
 class Writer:
-    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size."""
+    """An open video; `add` takes pictures (height, width, 3) uint8, BGR, all of one size. codec: the one in use."""
 
     def __init__(self, path: Path, rate: float):
         self._path, self._rate = path, rate
         self._file: cv2.VideoWriter | None = None
         self._size = (0, 0)
-        self.frames = 0
+        self.codec, self.frames = "", 0
 
     def add(self, image: np.ndarray) -> None:
         width, height = size = image.shape[1] // 2 * 2, image.shape[0] // 2 * 2  # encoders need even sides
@@ -55,15 +55,19 @@ class Writer:
     def _opened(self, size: tuple[int, int]) -> "cv2.VideoWriter":
         import cv2
 
-        codec = CODEC_BY_SUFFIX[self._path.suffix.lower()]
-        with quiet_stderr():  # OpenCV warns about VP8 though it writes it, and about encoders that are missing
-            file = cv2.VideoWriter(str(self._path), int.from_bytes(codec.encode(), "little"), self._rate, size)
-        if not file.isOpened():
-            raise InputError(
-                f"the installed OpenCV cannot write {codec} there: the folder may not be writable, or OpenCV lacks its "
-                "codec (opencv-python-headless has it)."
-            )
-        return file
+        codecs = CODECS_BY_SUFFIX[self._path.suffix.lower()]
+        for codec in codecs:
+            letters = int.from_bytes(codec.encode(), "little")
+            with quiet_stderr():  # OpenCV warns about VP8 though it writes it, and about encoders that are missing
+                file = cv2.VideoWriter(str(self._path), letters, self._rate, size)
+            if file.isOpened():
+                self.codec = codec
+                return file
+            file.release()
+        raise InputError(
+            f"the installed OpenCV can write none of {', '.join(codecs)} there: the folder may not be writable, or "
+            "OpenCV lacks its codecs (opencv-python-headless has them)."
+        )
 
     def close(self) -> None:
         """Finish the file."""
@@ -75,7 +79,7 @@ class Writer:
 def video_writer(path: str | os.PathLike, rate: float) -> Iterator[Writer]:
     """A `Writer` whose file becomes `path` when the block succeeds. rate: frames/s."""
     path = Path(path)
-    require_ending(path, "a video", CODEC_BY_SUFFIX)
+    require_ending(path, "a video", CODECS_BY_SUFFIX)
     with atomic_path(path) as temporary:
         with closing(Writer(temporary, rate)) as writer:
             yield writer

@@ -8,6 +8,7 @@ import numpy as np
 from simspine.core.settings import packaged_file
 from simspine.core.skeletons import load_skeleton
 from simspine.vision.blazepose import LANDMARK_SIZE, BlazePose, Pose
+from simspine.vision.options import DEFAULT_MODELS
 from simspine.vision.spinepose import open_session
 
 # Inputs of the network of the spine: BlazePose's points and mask of a person, in the frame of the trunk.
@@ -142,7 +143,7 @@ class BlazePoseSpine(BlazePose):
     estimated = SPINE_POINTS
 
     def __init__(self, people: int = 4, threads: int = 2):
-        super().__init__(people, threads, model="heavy")
+        super().__init__(people, threads, model=DEFAULT_MODELS["blazepose_spine"])
         self._placer = SpinePlacer()
 
     def points_of(self, pose: Pose) -> np.ndarray:

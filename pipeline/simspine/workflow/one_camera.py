@@ -18,7 +18,7 @@ from simspine.core.types import Origin
 from simspine.io.atomic import atomic_folder
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
-from simspine.report.body_video import CODEC_BY_SUFFIX, video_writer
+from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
 from simspine.report.overlay import LiveWindow, draw_with_world, legend_below
 from simspine.vision.lifting import (
     FramedPose,
@@ -232,12 +232,12 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     if isinstance(camera, Photographs):
         _needs_none(picture, "pictures of a folder's images are a folder")
     else:
-        require_ending(picture, "the video with people drawn on it", CODEC_BY_SUFFIX)
+        require_ending(picture, "the video with people drawn on it", CODECS_BY_SUFFIX)
 
 
 def _needs_none(path: Path | None, what: str, allowed: tuple[str, ...] = ()) -> None:
     """`InputError` for a file, or an ending of files. allowed: endings that a folder may have, such as SpinePose's."""
-    endings = {".json", *PICTURE_SUFFIXES, *CODEC_BY_SUFFIX}.difference(allowed)
+    endings = {".json", *PICTURE_SUFFIXES, *CODECS_BY_SUFFIX}.difference(allowed)
     if path is not None and (path.suffix.lower() in endings or path.is_file()):
         raise InputError(f"{path}: {what}; name a folder.")
 
