@@ -1,10 +1,10 @@
 """Build the wheel, install it into empty environments, run the demonstration there: `python tests/try_wheel.py`.
 
 Every Python from 3.11 to 3.13 that is found, with uv; the first of them with pip as well, which takes ten times as
-long. With `--short`, pip has the first of them and uv the last, no others. Each installation must be free of conflicts
-(`pip check`) and find its data files; where uv made it, it runs the demonstration from an empty folder: of gait with
-`--short`, else that of four videos. Needs a package registry. Not collected by pytest: it takes minutes and installs
-some 100 packages.
+long. With `--short`, pip has the first of them and uv the last, no others, and uv installs what pip would fetch. Each
+installation must be free of conflicts (`pip check`) and find its data files; where uv made it, it runs the
+demonstration from an empty folder: of gait with `--short`, else that of four videos. Needs a package registry. Not
+collected by pytest: it takes minutes and installs some 100 packages.
 """
 
 import json
@@ -43,10 +43,16 @@ def pythons() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def install(tool: str, python: Path, wheel: Path, place: Path) -> Path:
-    """The folder of commands of a new environment that holds the wheel and nothing else."""
+def install(tool: str, python: Path, wheel: Path, place: Path, *, only_the_wheel: bool) -> Path:
+    """The folder of commands of a new environment that holds the wheel and nothing else.
+
+    only_the_wheel: pip finds what the wheel depends on installed, and installs the wheel alone.
+    """
     if tool == "pip":
         call(python, "-m", "venv", place, folder=ROOT)
+        if only_the_wheel:
+            call(UV, "pip", "install", "--quiet", "--python", place / "bin/python", wheel, folder=ROOT)
+            call(UV, "pip", "uninstall", "--quiet", "--python", place / "bin/python", "simspine", folder=ROOT)
         call(place / "bin/python", "-m", "pip", "install", "--quiet", "--no-compile", wheel, folder=ROOT)
     else:
         call(UV, "venv", "--quiet", "--python", python, place, folder=ROOT)
@@ -89,7 +95,7 @@ def main() -> None:
         with_uv = versions[-1:] if short else versions
         for tool, version in [("pip", versions[0]), *(("uv", version) for version in with_uv)]:
             start = time.monotonic()
-            commands = install(tool, found[version], wheel, place / f"{tool}-{version}")
+            commands = install(tool, found[version], wheel, place / f"{tool}-{version}", only_the_wheel=short)
             seconds, result = time.monotonic() - start, ""
             call(commands / "simspine", "doctor", "demo", folder=place)
             if tool == "uv":

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from reference import TOLERANCE, allowed, computed, difference, differences, stored, too_large
 
+SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in ("demo", "virtual")]
 
-@pytest.mark.parametrize("case", ["inverse_kinematics", "fit_trials", pytest.param("demo", marks=pytest.mark.slow)])
+
+@pytest.mark.parametrize("case", ["inverse_kinematics", "fit_trials", *SLOW])
 def test_results_are_those_of_the_reference(case):
-    """The case `virtual` is computed and compared by test_reproducibility.py."""
     apart = differences(stored(case), computed(case))
     assert len(apart) > 10
     assert too_large(case, apart) == {}
