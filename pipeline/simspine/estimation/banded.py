@@ -131,13 +131,14 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray) -> None:
+def add_forms(
+    band: np.ndarray, forms: np.ndarray, blocks: np.ndarray, rows: np.ndarray, columns: np.ndarray
+) -> None:
     """Add Σ_k forms[k, lag, t] · blocks[k] between the control points t and t + lag.
 
-    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. Entries of all blocks that are zero, as most are, are
-    skipped. Each part of the band is visited once."""
+    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. rows, columns: of the entries that are not zero in all
+    blocks, as most are. Each part of the band is visited once."""
     n = blocks.shape[1]
-    columns, rows = np.nonzero(np.abs(blocks).sum(0))  # along the band's columns
     for point in range(forms.shape[2]):
         for entry in range(rows.size):
             i, j = rows[entry], columns[entry]
@@ -182,7 +183,9 @@ class BandedSystem:
 
     def add_forms(self, forms: Sequence[np.ndarray], blocks: Sequence[np.ndarray]) -> None:
         """Add symmetric blocks (n, n), each times a quadratic form of the basis, (lags + 1, points)."""
-        add_forms(self.band, np.stack(forms), np.stack(blocks))
+        stacked = np.stack(blocks)
+        columns, rows = np.nonzero(np.abs(stacked).sum(0))  # along the band's columns
+        add_forms(self.band, np.stack(forms), stacked, rows, columns)
 
     def factorise(self, damping: np.ndarray | None = None, sweeps: FloatType = float) -> "Factor | None":
         """Cholesky factor of H + diag(damping (points, n)), or None if that is not positive definite.

@@ -182,7 +182,7 @@ def fit_frames(tree: Tree, columns: BodyColumns, frames: Frames, start, begin, i
     first = True
     for step in range(2 * count):
         t = step if step < count else 2 * count - 1 - step
-        if frames.w[t].sum() == 0.0:
+        if not np.any(frames.w[t]):
             continue
         jump = 0.0
         for i in range(n):

@@ -107,7 +107,7 @@ def along_root_axes(tree: Tree, z: np.ndarray, changes: np.ndarray, *, back: boo
     columns = np.array([-1]) if joint is None else tree.column[tree.argument[joint]]
     if (columns < 0).any():
         return changes
-    moved = moved_poses(tree, z, np.full(7, tree.child[joint]), np.array([-1, *columns]), 1.0)
+    moved = moved_poses(tree, np.ascontiguousarray(z), np.full(7, tree.child[joint]), np.array([-1, *columns]), 1.0)
     axes, step = moved[:, :1, :3, :3], moved[:, 1:, :3] - moved[:, :1, :3]
     turn = (axes.swapaxes(2, 3) @ step[..., :3])[..., [2, 0, 1], [1, 2, 0]]
     rates = np.concatenate([turn, step[..., 3] @ axes[:, 0]], 2).swapaxes(1, 2)  # (frames, axes, columns)
@@ -256,7 +256,7 @@ def _figure_gradients(body: Body, z: np.ndarray, figures: Sequence[_Figure]) -> 
     """Gradients (frames, values, free) of each figure, by forward differences of its bodies' poses."""
     moved = [(_body_index(body, name), c) for f in figures for name in f.bodies for c in (-1, *f.columns)]
     bodies, columns = np.array(moved, int).T.copy()
-    poses = moved_poses(body.tree, z, bodies, columns, DIFFERENCE_STEP)
+    poses = moved_poses(body.tree, np.ascontiguousarray(z), bodies, columns, DIFFERENCE_STEP)
     gradients, first = [], 0
     for figure in figures:
         chosen, size = {}, 1 + len(figure.columns)
