@@ -20,6 +20,7 @@ from simspine.report.trial_sections import (
     segment_sources,
     short_name,
     trial_tables,
+    usable_figures,
     usable_table,
 )
 from simspine.vision.person_frame import limb_stature
@@ -39,8 +40,8 @@ def said(found, name):
 def test_it_counts_what_there_is(found):
     measured = said(found, "What was recorded")
     seconds = found.spine.frames / found.spine.rate
-    frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), none rejected"
-    assert recorded_sentence(found).startswith(f"S01, trial bow: {len(found.cameras)} cameras, {frames}; date ")
+    frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), no frame rejected"
+    assert recorded_sentence(found).startswith(f"S01, trial bow: {len(found.cameras)} cameras, {frames}; not given: ")
     stature = measured.partition("The model is ")[2].partition(" m tall")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
@@ -53,8 +54,11 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     keep = [name for name in points.names if name[1:] in ("Hip", "Shoulder")]
     plain = replace(found, markers=points.select(keep))
     assert segment_sources(plain) == {
-        "pelvis": ("inferred from thighs and trunk", "detected: RHip, LHip"),
-        "thorax": ("inferred from hips and shoulders", "detected: RShoulder, LShoulder"),
+        "pelvis": ("inferred from thighs and trunk", "detected: RHip, LHip; not in ±: bias of detected hips"),
+        "thorax": (
+            "inferred from hips and shoulders",
+            "detected: RShoulder, LShoulder; not in ±: shoulders that move on the thorax",
+        ),
     }
     for part, known in ((0.4, False), (0.6, True)):
         xyz = points.select([*keep, "Spine_04"]).xyz.copy()
@@ -64,7 +68,7 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     figures = segment_figures(found.spine, ~found.rejected, segment_sources(plain))
     sources = {short_name(figure): figure.decided_by for figure in figures}
     assert sources["Pelvis tilt in the room"] == "inferred from thighs and trunk"
-    assert sources["Pelvis obliquity in the room"] == "detected: RHip, LHip"
+    assert sources["Pelvis obliquity in the room"].startswith("detected: RHip, LHip; not in ±")
 
 
 @pytest.mark.parametrize(("part", "known"), [(0.4, False), (0.6, True)])
@@ -96,17 +100,18 @@ def test_without_a_lumbar_marker_the_lumbar_spine_has_one_verdict(found):
     assert len(lumbar) == 2
     assert all(figure.is_assumed for figure in lumbar)
     assert segment_sources(trial)["pelvis"][0] == "assumed, from thighs and trunk"
-    for name in ("Lumbar bending", "Pelvis tilt in the room"):
-        assert name in said(trial, "Do not use")
     rows = [row[0] for table in trial_tables(trial) if not table.folded for row in table.rows]
     assert not any(row.startswith("Lumbar") for row in rows)
 
 
-def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found):
-    """Angles of segments and of the trunk: largest range over ± first, ends and times of the frames."""
+def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found, monkeypatch):
+    """Graded angles, then those of segments in the room: largest range over ± first, ends and times of the frames."""
+    assert 0 < len(usable_table(found).rows) <= 5
+    monkeypatch.setattr("simspine.report.trial_sections.MOST_USABLE", 50)
     table, spine = usable_table(found), found.spine
     rows = {row[0]: [cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows}
-    assert 0 < len(rows) <= 5
+    graded = [figure.verdict is Observability.MEASURED for figure in usable_figures(found)]
+    assert graded == sorted(graded, reverse=True)
     moved, checked = [], 0
     for segment, names in (("thorax", ("tilt", "bending", "rotation")), ("pelvis", ("tilt", "obliquity", "rotation"))):
         place = spine.levels.index(segment)
@@ -175,7 +180,7 @@ def test_the_player_begins_with_the_ranges_to_use(found):
     curves = scene_of_trial(found).curves
     chosen = list(dict.fromkeys(curve.panel or curve.label for curve in curves if curve.chosen))
     rows = [row[0] for row in usable_table(found).rows]
-    plain = [name.lower().removeprefix("left ").removeprefix("right ") for name in rows]
+    plain = [name.lower().removeprefix("left ").removeprefix("right ").partition(",")[0] for name in rows]
     assert chosen
     for title in chosen:
         assert title.partition(" (")[0].partition(",")[0].lower() in plain
@@ -193,11 +198,11 @@ def test_errors_are_named_before_warnings(found):
 def test_a_wide_interval_says_little(found):
     """24 of 25 parts of the variance of adults' lordosis, 11°, and a hundredth of it."""
     wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)), tka_sd=None)
-    sure = said(replace(found, spine=wide), "How sure")
-    assert sure.startswith("Detected: Thorax tilt in the room")  # what may be used comes first
+    sure = said(replace(found, spine=wide), "What may be used")
+    assert sure.startswith(f"To describe this trial: yes, by {len(usable_figures(found))} ranges of motion that stand")
     assert (
-        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording made its uncertainty only 0 % smaller "
-        "than the spread of healthy people."
+        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the spread of healthy people "
+        "by only 0 %."
     ) in sure
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
@@ -206,9 +211,9 @@ def test_a_wide_interval_says_little(found):
     narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
-    sure = said(replace(found, spine=narrow), "How sure")
+    sure = said(replace(found, spine=narrow), "What may be used")
     partly = "Lumbar lordosis was partly measured, not to be used: "  # ± 16°, the error in real people
-    assert f"{partly}the recording made its uncertainty 27 % smaller than the spread of healthy people" in sure
+    assert f"{partly}the recording narrowed the spread of healthy people by 27 %." in sure
 
 
 @pytest.mark.parametrize("seen", [False, True])
@@ -221,7 +226,7 @@ def test_a_level_is_a_finding_only_with_markers_on_both_vertebrae(found, seen):
     names, origin = (*points.names[:-2], *skin), (*points.origins[:-2], Origin.GIVEN, Origin.GIVEN)
     trial = replace(found, markers=points.with_(names=names, origin=origin) if seen else points)
     vars(trial)["observed_shares"] = shares
-    assert ("Single vertebral levels: none is a result." in said(trial, "Do not use")) != seen
+    assert ("Single vertebral levels: no, none is a result." in said(trial, "What may be used")) != seen
 
 
 def test_causes_are_named_once(found):
@@ -240,23 +245,26 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         careful = said(trial, "Be careful with")
         assert "without an independent check" in careful
         assert ("The calibration did not fit: " in careful) == failed
-        sentence = "The calibration did not fit: true errors can exceed every ±, by an unknown amount."
-        assert trial_tables(trial)[0].caption.startswith(sentence) == failed
-    assert "failed" not in trial_tables(found)[0].caption
+        used = said(trial, "What may be used")
+        assert used.startswith("To describe this trial: " + ("roughly" if failed else "yes"))
+        assert ("To compare with another visit: no" in used) == failed
+        assert ("The given calibration did not fit the images" in methods_text(trial)) == failed
+        assert ("True errors can exceed every ±" in usable_table(trial).caption) == failed
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 
 
-def test_what_not_to_use_has_every_angle_that_was_not_decided(found):
-    excluded = said(found, "Do not use")
+def test_what_was_not_decided_is_listed_and_what_the_model_sets_is_named(found):
+    """An assumed curvature has a sentence; any other assumed angle has a row under Numbers, or is set by the model."""
+    excluded = said(found, "What may be used")
+    rows = {row[0] for table in trial_tables(found) for row in table.rows}
     for figure in (*found.curvature_figures, *found.clinical_figures):
-        if figure.is_assumed or figure.verdict is Observability.FORCED:
+        if figure.verdict is Observability.FORCED:
             assert short_name(figure).removeprefix("Right ").removeprefix("Left ").lower() in excluded.lower()
+        elif figure.is_assumed:
+            assert any(row.startswith(short_name(figure).removeprefix("Left ").removeprefix("Right ")) for row in rows)
     assert "Left" not in excluded.partition("Set by the model: ")[2].partition(".")[0], "both sides in one"
-    wide = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(12.0)))
-    assert "Lumbar lordosis" in said(replace(found, spine=wide), "Do not use")
-    narrow = replace(found.spine, lla_sd=np.full(found.spine.frames, np.radians(1.0)))
-    assert "Lumbar lordosis" not in said(replace(found, spine=narrow), "Do not use")
+    assert "Angles in brackets: no" in excluded
 
 
 def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers_only(found):

@@ -32,13 +32,26 @@ def markers():
 
 
 def test_a_row_for_each_camera():
-    table = camera_table(report().of_points(["LHip"]), "640 × 480 px")
+    table = camera_table(report().of_points(["LHip"]), "640 × 480 px", {}, {}, 50.0)
     assert "1 points of one person in 10 frames, without markers on the skin; images of 640 × 480 px." in table.caption
     assert table.rows == (
-        ("left", "10", "7.0", "7.0", "100 %", "0 %"),
-        ("right", "10", "7.0", "7.0", "100 %", "50 %"),
-        ("front", "10", "7.0", "7.0", "90 %", "0 %"),
+        ("left", "100 % of 10", "0 %", "7.0", "7.0"),
+        ("right", "100 % of 10", "50 %", "7.0", "7.0"),
+        ("front", "90 % of 10", "0 %", "7.0", "7.0"),
     )
+
+
+def test_a_refined_camera_says_how_it_changed_and_how_late_it_is():
+    """One that saw too little to be refined has no residual as calibrated; of one not judged nothing is said."""
+    changed = {"moved_mm": 12.3, "turned_deg": 0.46, "focal_percent": -0.21}
+    changes = {"left": changed | {"calibrated_px": 13.1}, "right": changed}
+    delays = {"right": {"delay_frames": -0.5, "sd_frames": 0.25}}
+    table = camera_table(report().of_points(["LHip"]), "", changes, delays, 50.0)
+    moved = ("12 mm, 0.5°", "−0.2 %")
+    wanted = [("13.1", *moved, "0"), ("–", *moved, "−10 ± 10"), ("–", "–", "–", "0")]
+    assert [row[5:] for row in table.rows] == wanted
+    assert len(table.columns) == 9
+    assert "no independent check" in table.caption
 
 
 def test_a_row_for_each_point_the_worst_of_the_body_first():
@@ -65,5 +78,5 @@ def test_nothing_seen_is_a_dash():
         NAMES, nothing.views, np.zeros((4, 3, 3), bool), np.full((4, 3, 3), np.nan), np.zeros((4, 3, 3), bool),
         np.zeros((4, 3), int), np.ones(3), np.ones(3),
     )  # fmt: skip
-    assert {row[1:] for row in camera_table(nothing, "").rows} == {("0", "–", "–", "–", "–")}
+    assert {row[1:] for row in camera_table(nothing, "", {}, {}, 50.0).rows} == {("–",) * 4}
     assert {cell for row in point_table(nothing, markers(), {}).rows for cell in row[3:]} == {"–"}

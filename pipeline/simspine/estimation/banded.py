@@ -131,9 +131,7 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
 
 
 @njit(**ENTRY_KERNEL_OPTIONS)
-def add_forms(
-    band: np.ndarray, forms: np.ndarray, blocks: np.ndarray, rows: np.ndarray, columns: np.ndarray
-) -> None:
+def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
     """Add Σ_k forms[k, lag, t] · blocks[k] between the control points t and t + lag.
 
     forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. rows, columns: of the entries that are not zero in all

@@ -49,6 +49,7 @@ REFINE_HINT = "`cameras.refine: auto` corrects it as far as the recording shows;
 WHICH_CAMERA_OPEN_HINT = "Which of the cameras is off remains open: several that judge disagree with one another."
 DELAY_FIRST_HINT = "Its delay may look like this: correct it first (`delays: find`), and check again."
 CAMERA_LATE_CODE = "camera_late"
+CAMERA_CLOCKS_CODE = "camera_clocks"  # of the finding that states delays
 COARSE_RATIO = 3.0  # of the least error noticed to the tolerated one; in simulated recordings usually up to 2.7
 
 
@@ -144,14 +145,16 @@ def check_delays(timing: Timing) -> Finding:
 
 def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]:
     """The finding that states the delays of compared cameras, which are not corrected; () for fewer than two."""
-    delays = ", ".join(
-        f"{check.camera} {check.value['late']:+.2f} ± {NORMAL_95 * check.deviation['late']:.2f}" for check in checks[1:]
-    )
-    if not delays:
+    late = {check.camera: (check.value["late"], check.deviation["late"]) for check in checks[1:]}
+    if not late:
         return ()
-    text = f"estimated delay behind {checks[0].camera}, in frames: {delays}. Not corrected."
+    delays = ", ".join(f"{camera} {value:+.2f} ± {NORMAL_95 * sd:.2f}" for camera, (value, sd) in late.items())
+    is_shown = any(abs(value) > NORMAL_95 * sd for value, sd in late.values())
+    verdict = "Not corrected" if is_shown else "None is beyond its ±, so none was corrected"
+    text = f"estimated delay behind {checks[0].camera}, in frames: {delays}. {verdict}."
     advice = "If a delay is well beyond its ±, enter it in the trial's `delays`."
-    return (Finding("camera_clocks", Severity.INFO, text, advice),)
+    figures = {camera: {"delay_frames": value, "sd_frames": sd} for camera, (value, sd) in late.items()}
+    return (Finding(CAMERA_CLOCKS_CODE, Severity.INFO, text, advice, figures=figures),)
 
 
 # {kind of mix-up: what seems to be so, cure}.

@@ -8,7 +8,7 @@ derived from. `tables/ranges_of_motion.csv` holds published ranges of motion, de
 import csv
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -77,6 +77,8 @@ class Finding:
         Marker, level or coordinate.
     subject, trial : str
         Subject and trial of the finding; '' where not known.
+    figures : dict
+        {camera or point: {name with its unit: value}}, for tables; {} where the message has all.
     """
 
     code: str
@@ -87,8 +89,11 @@ class Finding:
     where: str = ""
     subject: str = ""
     trial: str = ""
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
+        figures = {str(key): {str(name): float(x) for name, x in row.items()} for key, row in self.figures.items()}
+        object.__setattr__(self, "figures", figures)
         object.__setattr__(self, "severity", Severity(self.severity))
         if not self.suggestion:
             require_known("finding", (self.code,), ADVICE)
@@ -108,10 +113,10 @@ class Finding:
         return FINDING_LIGHTS[list(Severity).index(self.severity)]
 
     def to_dict(self) -> dict:
-        """JSON-able; frames as half-open runs [first, after last]; subject and trial where known."""
-        whose = {"subject": self.subject, "trial": self.trial}
+        """JSON-able; frames as half-open runs [first, after last]; subject, trial and figures where there are any."""
+        where_known = {"subject": self.subject, "trial": self.trial, "figures": self.figures}
         return {
-            **{key: name for key, name in whose.items() if name},
+            **{key: value for key, value in where_known.items() if value},
             "code": self.code,
             "severity": str(self.severity),
             "where": self.where,

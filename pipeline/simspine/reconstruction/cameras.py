@@ -137,6 +137,16 @@ def did_not_fit(findings: Sequence[Finding]) -> bool:
     return any(found.code == CAMERA_REFINED_CODE and found.severity is not Severity.INFO for found in findings)
 
 
+def camera_changes(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, float]]:
+    """{camera: `camera_change`, and its median reprojection error as calibrated}; {} without refinement."""
+    return next((finding.figures for finding in findings if finding.code == CAMERA_REFINED_CODE), {})
+
+
+def camera_delays(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, float]]:
+    """{camera: its delay behind the first, frames, and the standard deviation}; {} where cameras were not compared."""
+    return next((finding.figures for finding in findings if finding.code == assess.CAMERA_CLOCKS_CODE), {})
+
+
 def _judged_rig(
     seen: Keypoints, cameras: Sequence[Camera], options: CameraOptions, min_confidence: float
 ) -> JudgedCameras:
@@ -156,24 +166,36 @@ def _judged_rig(
     for view, camera in zip(compared.views, refined.cameras, strict=True):
         used[view] = camera
     (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
+    changes = {given.name: camera_change(given, camera) for given, camera in zip(cameras, used, strict=True)}
+    for view, median in zip(compared.views, refined.given_view_median_px, strict=True):
+        changes[cameras[view].name]["calibrated_px"] = float(median)
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
         f"given calibration's. Reprojection errors of the detections kept, median and 90th percentile: {before:.1f} "
-        f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after. Moved, turned, and focal length "
-        f"changed: {'; '.join(map(_change_text, cameras, used))}."
+        f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after. Cameras changed by up to "
+        f"{largest_change(changes)}."
     )
     fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
-    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text)
+    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text, figures=changes)
     return JudgedCameras(
         tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
     )
 
 
-def _change_text(given: Camera, refined: Camera) -> str:
-    """'cam01 12 mm, 0.4°, +0.3 %': how far a camera moved and turned, and how its focal length changed."""
-    moved = 1e3 * np.linalg.norm(refined.centre - given.centre)
-    turned = np.degrees(rotation_angle(refined.R @ given.R.T))
-    return f"{given.name} {moved:.0f} mm, {turned:.1f}°, {100 * (refined.K[0, 0] / given.K[0, 0] - 1):+.1f} %"
+def camera_change(given: Camera, refined: Camera) -> dict[str, float]:
+    """How far a camera moved and turned, and how its focal length changed."""
+    return {
+        "moved_mm": 1e3 * float(np.linalg.norm(refined.centre - given.centre)),
+        "turned_deg": float(np.degrees(rotation_angle(refined.R @ given.R.T))),
+        "focal_percent": 100 * float(refined.K[0, 0] / given.K[0, 0] - 1),
+    }
+
+
+def largest_change(changes: Mapping[str, Mapping[str, float]]) -> str:
+    """'12 mm, 0.4° and 0.3 % of focal length': the largest of the changes of cameras, each on its own."""
+    names = ("moved_mm", "turned_deg", "focal_percent")
+    moved, turned, focal = (max(abs(change[name]) for change in changes.values()) for name in names)
+    return f"{moved:.0f} mm, {turned:.1f}° and {focal:.1f} % of focal length"
 
 
 def _downgraded_if_refined(findings: Sequence[Finding], left: Sequence[Finding]) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
@@ -19,7 +18,7 @@ from simspine.core.skeletons import SKIN_SUFFIX, is_skin_marker, without_skin_ma
 from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
-from simspine.quality.findings import Finding, Severity, warning
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning
 from simspine.quality.marker_checks import SKIN_LOST_CODE
 from simspine.quality.observability import (
     ClinicalFigure,
@@ -29,7 +28,13 @@ from simspine.quality.observability import (
     rhythm_verdict,
 )
 from simspine.reconstruction import headline
-from simspine.reconstruction.cameras import CAMERA_REFINED_CODE, did_not_fit, is_refined
+from simspine.reconstruction.cameras import (
+    CAMERA_REFINED_CODE,
+    camera_changes,
+    did_not_fit,
+    is_refined,
+    largest_change,
+)
 from simspine.reconstruction.publish import package_versions
 from simspine.reconstruction.solved_trial import SolvedTrial, unseen_bodies
 from simspine.report import tables, trial_sections
@@ -54,17 +59,15 @@ _MAX_CAUSES = 3  # warnings that are named, and errors; the rest are counted
 _NOTEBOOK_FRAMES = 300  # frames of a trial in a cell of a notebook: about 2 MB, most of it the player
 _FEW_CAMERAS = 3  # fewer cameras see too little of a back that turns
 PELVIS_SKIN_NAMES = {name + SKIN_SUFFIX for name in PELVIS_SKIN_MARKERS}
-_CAMERA_CHANGE = re.compile(r"(\d+) mm, ([\d.]+)°, [+-]([\d.]+) %")  # of a camera, in the finding of a refinement
 _PUBLICATION = re.compile(r"<publications>([^<]+)<")  # of an OpenSim model
 _CITED = re.compile(r"(?:[a-z]+ )?([A-Z][A-Za-z-]+(?: & [A-Z][a-z]+)? \d{4})")  # at the start of a source's part
 
 
 def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
-    """Recording, certainty, values not to use, cautions, advice for the next recording."""
+    """Recording, what may be used, cautions, advice for the next recording."""
     return (
         Statement("What was recorded", _measured_sentence(trial)),
-        Statement("How sure", _certainty_sentence(trial)),
-        Statement("Do not use", _exclusion_sentence(trial)),
+        Statement("What may be used", _use_sentence(trial)),
         Statement("Be careful with", _caution_sentence(trial)),
         Statement("Better next time", _advice_sentence(trial)),
     )
@@ -74,11 +77,11 @@ def recorded_sentence(trial: SolvedTrial) -> str:
     """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), none rejected; …'."""
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
-    used = f"{rejected or 'none'} rejected" if rejected or spine.frames > 1 else "used"
+    used = f"{rejected or 'no frame'} rejected" if rejected or spine.frames > 1 else "used"
     frames = f"{frames if spine.frames > 1 else 'one frame'}, {used}"
     frames += "; the calibration did not fit" * did_not_fit(trial.findings)
     source = f"{count} camera{'s' * (count != 1)}" if count else "markers"
-    return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; date of recording not given"
+    return f"{trial.subject}, trial {trial.trial}: {source}, {frames}; {page_words('top')['not_given']}"
 
 
 def _measured_sentence(trial: SolvedTrial) -> str:
@@ -110,19 +113,30 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     return seen + words["moved"] * moved
 
 
-def _certainty_sentence(trial: SolvedTrial) -> str:
-    by, still = (
-        "points that were estimated, not seen," if trial.spine_estimated else "the recording",
-        _stood_still(trial),
-    )
+def _use_sentence(trial: SolvedTrial) -> str:
+    """Sentences on what the figures may be used for, and on those that may not be used."""
+    words, still, count = page_words("use"), _stood_still(trial), len(trial_sections.usable_figures(trial))
+    fitted, frames = not did_not_fit(trial.findings), frame_ranges(np.flatnonzero(trial.rejected))
+    usable = " and ".join([f"{count} ranges of motion"] * bool(count) + ["the means"] * still)
+    parts = [
+        words["describe"].format(answer="yes" if fitted else "roughly", usable=usable) if usable else words["nothing"],
+        words["norms" if still else "no_norms"],
+        words["visit" if fitted else "no_visit"],
+        words["paper" if fitted else "misfit_paper"],
+        *_curvature_sentences(trial),
+        words["levels"] * (not trial_sections.level_pictures(trial)),
+        words["brackets"],
+        *(f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _not_shown(trial).items()),
+        f"Rejected frames: {frames}." * bool(frames),
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _curvature_sentences(trial: SolvedTrial) -> list[str]:
+    by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
-    texts = [_curvature_sentence(one, by, still) for one in trial.curvature_figures]
-    curvature = [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
-    of_source = defaultdict[str, list[str]](list)
-    for one in trial_sections.usable_figures(trial):
-        of_source[re.split("[:,]", tables.source_text(one, still))[0]].append(trial_sections.short_name(one))
-    usable = [f"{source.capitalize()}: {', '.join(_joined_sides(names))}." for source, names in of_source.items()]
-    return " ".join([*(usable or [page_words("usable")["none"]]), *curvature])
+    texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
+    return [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
 
 
 def _stood_still(trial: SolvedTrial) -> bool:
@@ -139,40 +153,27 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
         only = "only " * figure.is_assumed
-        smaller = f"{only}{narrowing_text(figure.share)} smaller"
-        narrowed = f": {by} made its uncertainty {smaller} than the spread of healthy people"
+        narrowed = f": {by} narrowed the spread of healthy people by {only}{narrowing_text(figure.share)}"
     if figure.is_assumed:
         return f"{name} was not measured{narrowed}."
     return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
-def _undecided(trial: SolvedTrial) -> dict[str, list[str]]:
-    """{verdict: quantities} that the recording did not decide: assumed ones, and those that the model sets."""
+def _not_shown(trial: SolvedTrial) -> dict[str, list[str]]:
+    """{verdict: quantities} that no table shows: those that the model sets, and an assumed rhythm."""
     figures = (*trial.curvature_figures, *trial.clinical_figures)
-    of_verdict: dict[str, list[str]] = defaultdict(list)
-    for one in (*figures, *trial_sections.region_figures(trial)):
-        if one.is_assumed or one.verdict is Observability.FORCED:
-            of_verdict[str(one.verdict) or one.decided_by].append(trial_sections.short_name(one))
+    forced = [one for one in (*figures, *trial_sections.region_figures(trial)) if one.verdict is Observability.FORCED]
+    of_verdict = {str(Observability.FORCED): _joined_sides([trial_sections.short_name(one) for one in forced])}
     rhythm, verdict = trial.lumbopelvic_rhythm, rhythm_verdict(figures)
     if rhythm is not None and rhythm.ratio is not None and verdict is Observability.ASSUMED:
-        of_verdict[str(verdict)].append("Lumbopelvic rhythm")
-    return {verdict: _joined_sides(names) for verdict, names in of_verdict.items()}
+        of_verdict[str(verdict)] = ["lumbopelvic rhythm"]
+    return {verdict: names for verdict, names in of_verdict.items() if names}
 
 
 def _joined_sides(names: Sequence[str]) -> list[str]:
     """The names, without the side where both sides are among them: 'Knee adduction'."""
     plain = [name.removeprefix("Right ").removeprefix("Left ").capitalize() for name in names]
     return [*dict.fromkeys(one if plain.count(one) > 1 else name for one, name in zip(plain, names, strict=True))]
-
-
-def _exclusion_sentence(trial: SolvedTrial) -> str:
-    """Sentences on rejected frames, and on angles that the recording did not decide."""
-    frames = frame_ranges(np.flatnonzero(trial.rejected))
-    parts = [f"Rejected frames: {frames}."] if frames else []
-    unmeasured = [f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _undecided(trial).items()]
-    parts += [page_words("top")["brackets"], *unmeasured] if unmeasured else []
-    parts += ["Single vertebral levels: none is a result."] * (not trial_sections.level_pictures(trial))
-    return " ".join(parts) or "Nothing: all was measured."
 
 
 def _caution_sentence(trial: SolvedTrial) -> str:
@@ -186,9 +187,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     words = page_words("careful")
     parts = [words["refined"]] * is_refined(trial.findings)
     if did_not_fit(trial.findings):
-        changes = _CAMERA_CHANGE.findall(" ".join(finding.message for finding in warned))
-        size = words["changed"].format(*np.array(changes, float).max(0)) if changes else ""
-        parts.insert(0, words["misfit"].format(size=size))
+        changes = camera_changes(trial.findings)
+        parts.insert(0, words["misfit"].format(size=f" by up to {largest_change(changes)}" if changes else ""))
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
@@ -223,6 +223,7 @@ def _advice_sentence(trial: SolvedTrial) -> str:
         "lumbar_marker": trial_sections.lacks_lumbar_marker(trial),
         "any_marker": not ways,
         "lost_markers": bool(lost),
+        "back_views": bool(_views_of_skin_markers(trial)) and not lost,
         "psis": bool(ways) and not PELVIS_SKIN_NAMES.issubset(trial.markers.names),
         "asis": not (trial.cameras or headline.DOTS_OF_TAPE in ways or {"LASI", "RASI"} <= {*trial.markers.names}),
         "cameras": 0 < len(trial.cameras) < _FEW_CAMERAS,
@@ -260,7 +261,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         f"RMS distance from points in space to the fitted body: {distance:.0f} mm." if distance else "",
         words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
-        words["adults"].format(cited="; ".join(cited)),
+        words["adults"].format(
+            cited="; ".join(cited), measured=THRESHOLDS["measured"].value, assumed=THRESHOLDS["assumed"].value
+        ),
     )
     return " ".join(filter(None, parts))
 
@@ -290,7 +293,8 @@ def _points_sentence(trial: SolvedTrial) -> str:
     exchanged, used = int((seen.swapped & observed).sum()), int((seen.used & observed).sum())
     words = page_words("methods")
     return (
-        words["refined"].format(refined=refined) * bool(refined)
+        words["misfit"] * did_not_fit(trial.findings)
+        + words["refined"].format(refined=refined) * bool(refined)
         + words["exchanged"].format(count=exchanged) * bool(exchanged)
         + words["triangulated"].format(error=error, noise=noise, used=used, count=observed.sum())
     )

@@ -281,7 +281,7 @@ def _side_difference(sides: Sequence[ClinicalFigure], still: bool) -> str:
     sd = None if right[1] is None or left[1] is None else float(np.hypot(right[1], left[1]))
     text = interval_text(left[0] - right[0], sd, sides[0].unit, signed=True)
     is_shown = sd is None or is_beyond(left[0] - right[0], sd, sides[0].unit)
-    return with_marks(text if is_shown else _bracketed(text), *sides)
+    return with_marks(text if is_shown else f"none shown, {text[text.index('±') :]}", *sides)
 
 
 def ends_text(figure: ClinicalFigure) -> str:
@@ -396,21 +396,50 @@ def image_sizes(cameras: Iterable[Camera]) -> str:
     return " and ".join(dict.fromkeys(f"{camera.size[0]} × {camera.size[1]} px" for camera in cameras))
 
 
-def camera_table(seen: TriangulationReport, sizes: str) -> PageTable:
-    """A row for each camera: its detections, their errors, the shares used and exchanged. sizes: of the images."""
+def camera_table(
+    seen: TriangulationReport,
+    sizes: str,
+    changes: Mapping[str, Mapping[str, float]],
+    delays: Mapping[str, Mapping[str, float]],
+    rate: float,
+) -> PageTable:
+    """A row for each camera: its detections, their errors, the shares used and exchanged. sizes: of the images.
+    changes: of each camera by refinement (`camera_changes`); {} without refinement. delays: `camera_delays`. rate: Hz.
+    """
     rows, (frames, _, points) = [], seen.used.shape
     for view, camera in enumerate(seen.views):
         observed = np.isfinite(seen.error_px[:, view])
         used = seen.used[:, view][observed]
         errors = seen.error_px[:, view][observed][used]
         quantiles = [number_text(q) for q in np.quantile(errors, (0.5, 0.9))] if errors.size else ["–", "–"]
-        rows.append(
-            (camera, str(used.size), *quantiles, _percent_text(used), _percent_text(seen.swapped[:, view][observed]))
-        )
-    errors_of = ("Median residual of the detections kept, px", "90th percentile, px")
-    columns = ("Camera", "Detections", *errors_of, "Kept", "Left and right exchanged")
-    caption = page_words("fit")["cameras"].format(points=points, frames=frames, sizes=sizes)
+        kept = f"{_percent_text(used)} of {used.size}" if used.size else number_text(None)
+        change = _change_cells(changes.get(camera, {})) if changes else ()
+        delay = (_delay_cell(delays.get(camera, {}), rate),) if delays else ()
+        rows.append((camera, kept, _percent_text(seen.swapped[:, view][observed]), *quantiles, *change, *delay))
+    words = page_words("fit")
+    columns = (
+        *words["camera_columns"],
+        *words["refined_columns"] * bool(changes),
+        *[words["delay_column"]] * bool(delays),
+    )
+    caption = words["cameras"].format(points=points, frames=frames, sizes=sizes) + words["refined"] * bool(changes)
     return PageTable(columns, tuple(rows), caption)
+
+
+def _delay_cell(delay: Mapping[str, float], rate: float) -> str:
+    """'+4 ± 12' ms behind the first camera; 0 of that one."""
+    if not delay:
+        return "0"
+    late, spread = (1e3 / rate * value for value in (delay["delay_frames"], NORMAL_95 * delay["sd_frames"]))
+    return f"{late:+.0f} ± {spread:.0f}".replace("-", "−")
+
+
+def _change_cells(change: Mapping[str, float]) -> tuple[str, ...]:
+    """The camera's median residual as calibrated, px, how refinement moved it, and its focal length; '–' if unknown."""
+    if not change:
+        return (number_text(None),) * 3
+    moved = f"{change['moved_mm']:.0f} mm, {change['turned_deg']:.1f}°"
+    return (number_text(change.get("calibrated_px")), moved, f"{change['focal_percent']:+.1f} %".replace("-", "−"))
 
 
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:

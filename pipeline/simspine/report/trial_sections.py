@@ -22,7 +22,7 @@ from simspine.quality.observability import (
     observability_of,
     stated_sd,
 )
-from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, did_not_fit
+from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT, camera_changes, camera_delays, did_not_fit
 from simspine.reconstruction.headline import SKIN_MARKER_GROUP, detected_points, spine_points_by_source
 from simspine.reconstruction.solved_trial import SEEN_SHARE, SolvedTrial
 from simspine.report import page, tables
@@ -109,9 +109,10 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: 
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """Figures whose range is larger than its ±, sorted by range over ±, the largest first."""
+    """Figures whose range is larger than its ±: what was graded first, then by range over ±, the largest first."""
     moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
-    return sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
+    by_ratio = sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
+    return sorted(by_ratio, key=lambda figure: figure.verdict is not Observability.MEASURED)
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -154,7 +155,7 @@ def _angle_curve(
 
 
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
-    """The ranges that may be used, the largest for its ± first; none in a single frame."""
+    """The ranges that may be used: graded ones first, then the largest for its ±; none in a single frame."""
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
     return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"]
@@ -167,13 +168,12 @@ def usable_table(trial: SolvedTrial) -> page.PageTable | None:
         edges = [" (end)" if 2 * frame > len(time) else " (start)" for frame in one.ends]
         parts = zip(one.ends, edges, one.cut, strict=True)
         moments = " … ".join(number_text(time[frame], 2) + edge * is_cut for frame, edge, is_cut in parts)
-        rows.append((short_name(one), ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one)))
+        name = short_name(one) if side_of(one) else _SIGN.sub("", one.label).replace(" ,", ",").strip()
+        rows.append((name, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one)))
     said = page.page_words("usable")
     which = "roughly" if did_not_fit(trial.findings) else "caption"
-    still = said["means"] * tables.held_still((*trial.curvature_figures, *trial.clinical_figures))
-    caption = said[which].format(count=len(figures), means=still) + said["cut"] * any(
-        row[-1].startswith("at least") for row in rows
-    )
+    cut = said["cut"] * any(row[-1].startswith("at least") for row in rows)
+    caption = said[which].format(count=len(figures)) + cut
     return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
 
 
@@ -185,6 +185,8 @@ def short_name(figure: ClinicalFigure) -> str:
 
 def ends_in_words(figure: ClinicalFigure) -> str:
     """'22° left … 17° right' or '2° … 34° flexion'; with numbers alone where the sign has no words."""
+    if figure.is_change:
+        return page.page_words("usable")["from_mean"]
     signs, opposites = _SIGN.findall(tables.label_with_sign(figure)), page.page_words("opposites")
     positive = signs[0] if signs else short_name(figure).split()[-1]
     if positive not in opposites or figure.minimum is None or figure.maximum is None:
@@ -236,6 +238,7 @@ def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
         cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
         text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
         is_on_axis = all(name in said["axis"] for found in names.values() for name in found)
+        text = words["excluded"].format(text, said["excluded"]) if any(name in text for name in said["axis"]) else text
         sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
     return sources
 
@@ -289,7 +292,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
     if first is not None:
         kind = "frame" if spine.frames == 1 else "still" if still else "moving"
-        first = replace(first, caption=words["failed"] * did_not_fit(trial.findings) + words[kind])
+        first = replace(first, caption=words[kind])
     return tuple(table for table in (first, *others, *levels) if table is not None)
 
 
@@ -324,7 +327,9 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     """
     report, result = trial.triangulation, trial.result
     sizes = tables.image_sizes(trial.cameras)
-    cameras = () if report is None else (tables.camera_table(detected_points(report, trial.markers), sizes),)
+    seen = None if report is None else detected_points(report, trial.markers)
+    changes, delays = camera_changes(trial.findings), camera_delays(trial.findings)
+    cameras = () if seen is None else (tables.camera_table(seen, sizes, changes, delays, trial.spine.rate),)
     unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
     columns = zip(result.marker_names, result.marker_error.T, strict=True)
     fitted = {name: distance for name, distance in columns if name not in unfitted}

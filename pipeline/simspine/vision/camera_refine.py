@@ -48,6 +48,7 @@ class Refined:
 
     prior: standard deviations assumed for the calibration. adjustment, seen: of the last round.
     median_px, p90_px: of the reprojection errors of observations that triangulation uses, before and after.
+    given_view_median_px: (views,) the same median of each view, before.
     """
 
     original_cameras: list[Camera]
@@ -56,6 +57,7 @@ class Refined:
     seen: SeenImagePoints
     median_px: tuple[float, float]
     p90_px: tuple[float, float]
+    given_view_median_px: np.ndarray
 
     @property
     def cameras(self) -> list[Camera]:
@@ -126,8 +128,11 @@ def refine_cameras(
         elif rounds >= REFINEMENT_ROUNDS:
             break
     errors.append(_reprojection_errors_used(sample, current))
-    (m0, m1), (p0, p1) = (tuple(float(np.percentile(e, q)) for e in errors) for q in (50, 90))
-    return Refined(cameras, prior, refined, seen=seen, median_px=(m0, m1), p90_px=(p0, p1))
+    (m0, m1), (p0, p1) = (tuple(float(np.nanpercentile(e, q)) for e in errors) for q in (50, 90))
+    by_view = median_of_known(errors[0].swapaxes(0, 1).reshape(len(cameras), -1))
+    return Refined(
+        cameras, prior, refined, seen=seen, median_px=(m0, m1), p90_px=(p0, p1), given_view_median_px=by_view
+    )
 
 
 def _turned_to_points(sample: "SampledFrames", cameras: Sequence[Camera]) -> np.ndarray:
@@ -238,13 +243,13 @@ def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min
 
 
 def _reprojection_errors_used(sample: SampledFrames, cameras: Sequence[Camera]) -> np.ndarray:
-    """Reprojection errors (n,) px of the observations that triangulation uses."""
+    """Reprojection errors (frames, views, points) px of the observations that triangulation uses; NaN elsewhere."""
     report = sample.triangulated(cameras)[1]
-    values = report.error_px[report.used]
-    if values.size < MIN_AGREEING_OBSERVATIONS * np.isfinite(report.error_px).sum() or not values.size:
+    used = int(report.used.sum())
+    if used < MIN_AGREEING_OBSERVATIONS * np.isfinite(report.error_px).sum() or not used:
         raise InputError(
             f"less than {MIN_AGREEING_OBSERVATIONS:.0%} of what the cameras saw agrees. Do videos and cameras belong "
             "together, do the videos start at the same instant (`simspine cameras sync`), and is the "
             "calibration this set-up's?"
         )
-    return values
+    return np.where(report.used, report.error_px, np.nan)

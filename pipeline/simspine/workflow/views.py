@@ -210,7 +210,7 @@ def _comparison_page(trials: Mapping[str, SolvedTrial], differing: str = "") -> 
         title=" → ".join(trials),
         subtitle=f"{beyond_error(changes)} {differing}".rstrip(),
         trials=tuple(
-            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:3])
+            TrialSection(name, player=pack_scene(scene), glance=summary_statements(trials[name])[:2])
             for name, scene in scenes.items()
         ),
         comparisons=(table,),

@@ -255,15 +255,14 @@ class Plot {
     const x = this.x(frame);
     this.line.style.transform = `translateX(${x}px)`;
     for (const { lines, y, reading, unit } of this.panels) {
-      const spans = lines.map(({ values, sd, name, look, result, change, dot }) => {
+      const spans = lines.map(({ values, sd, name, look, result, dot }) => {
         const value = values[frame];
         const known = Number.isFinite(value);
         dot.hidden = !known;
         if (known) dot.style.transform = `translate(${x}px, ${y(value)}px)`;
         const side = lines.length > 1 ? `${name} ` : "";
         const text = known ? intervalText(value, sd?.[frame], unit) : "–";
-        const shown = result && !(change && isWithin(value, sd?.[frame], unit));
-        const textContent = side + (known && !shown ? `(${text})` : text);
+        const textContent = side + (known && !result ? `(${text})` : text);
         return Object.assign(document.createElement("span"), { className: look, textContent });
       });
       reading.replaceChildren(...spans);
@@ -322,12 +321,6 @@ function curvesAsPicture(plot) {
 // Digits after the point, as in the page's tables.
 function intervalDigits(reach, unit) {
   return unit === " mm" || reach >= 3.0 ? 0 : 1;
-}
-
-// Whether a value does not exceed its interval, both rounded as they are written.
-function isWithin(value, reach, unit) {
-  const digits = intervalDigits(reach, unit);
-  return +Math.abs(value).toFixed(digits) <= +reach?.toFixed(digits);
 }
 
 // A value with its interval, rounded as the page's tables are.
