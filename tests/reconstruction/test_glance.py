@@ -54,7 +54,10 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     keep = [name for name in points.names if name[1:] in ("Hip", "Shoulder")]
     plain = replace(found, markers=points.select(keep))
     assert segment_sources(plain) == {
-        "pelvis": ("inferred from thighs and trunk", "detected: RHip, LHip; not in ±: bias of detected hips"),
+        "pelvis": (
+            "inferred from thighs and trunk",
+            "detected: RHip, LHip; not in ±: errors of hips that follow the posture",
+        ),
         "thorax": (
             "inferred from hips and shoulders",
             "detected: RShoulder, LShoulder; not in ±: shoulders that move on the thorax",
@@ -201,8 +204,8 @@ def test_a_wide_interval_says_little(found):
     sure = said(replace(found, spine=wide), "What may be used")
     assert sure.startswith(f"To describe this trial: yes, by {len(usable_figures(found))} ranges of motion that stand")
     assert (
-        "Lumbar lordosis, and so lumbar flexion, was not measured: the recording narrowed the spread of healthy people "
-        "by only 0 %."
+        "Lumbar lordosis, and so lumbar flexion: not measured, nearly the average of healthy people (the recording "
+        "narrowed the spread of healthy people by 0 %)."
     ) in sure
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
@@ -212,8 +215,8 @@ def test_a_wide_interval_says_little(found):
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "What may be used")
-    partly = "Lumbar lordosis was partly measured, not to be used: "  # ± 16°, the error in real people
-    assert f"{partly}the recording narrowed the spread of healthy people by 27 %." in sure
+    partly = "Lumbar lordosis: partly measured, not to be used"  # ± 16°, the error in real people
+    assert f"{partly} (the recording narrowed the spread of healthy people by 27 %)." in sure
 
 
 @pytest.mark.parametrize("seen", [False, True])

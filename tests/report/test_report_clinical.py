@@ -1,6 +1,7 @@
 """Tables of clinical parameters on the page: means, intervals of 95 %, norms that fit, verdicts."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -113,7 +114,10 @@ def test_each_side_of_a_limb_has_its_own_verdict_and_interval():
     assert (row["Right, range"], row["Left, range"]) == ("40 ± 6°, 0 … 40°", "20 ± 6°, 0 … 20°")
     assert (row["Left minus right"], row["Source"]) == ("−20 ± 8°", "measured")
     same = figure("hip_flexion_l", (0, 38))
-    assert _row(clinical_tables((moved, right, same), None)[1], "Hip")["Left minus right"] == "none shown, ± 8°"
+    row = _row(clinical_tables((moved, right, same), None)[1], "Hip")
+    assert row["Left minus right"] == "not distinguishable, ± 8°"
+    cut = replace(same, cut=(False, True))
+    assert _row(clinical_tables((moved, right, cut), None)[1], "Hip")["Left minus right"] == "–", "it may go further"
     row = _row(clinical_tables((moved, right, pale), None)[1], "Hip, flexion")
     assert row["Left, range"] == "(20 ± 6°)", "changes of what was partly measured look too small"
     assert (row["Left minus right"], row["Source"]) == ("–", "right measured, left partly measured")

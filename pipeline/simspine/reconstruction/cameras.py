@@ -169,14 +169,16 @@ def _judged_rig(
     changes = {given.name: camera_change(given, camera) for given, camera in zip(cameras, used, strict=True)}
     for view, median in zip(compared.views, refined.given_view_median_px, strict=True):
         changes[cameras[view].name]["calibrated_px"] = float(median)
+    doubted = [finding for finding in compared.findings if finding.severity is not Severity.INFO]
+    why = "".join(f" The given ones did not fit: {finding.message.partition('. ')[0]}." for finding in doubted[:1])
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
         f"given calibration's. Reprojection errors of the detections kept, median and 90th percentile: {before:.1f} "
         f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after. Cameras changed by up to "
-        f"{largest_change(changes)}."
+        f"{largest_change(changes)}.{why}"
     )
-    fitted = all(finding.severity is Severity.INFO for finding in compared.findings)
-    refinement = Finding(CAMERA_REFINED_CODE, Severity.INFO if fitted else Severity.WARNING, text, figures=changes)
+    severity = Severity.WARNING if doubted else Severity.INFO
+    refinement = Finding(CAMERA_REFINED_CODE, severity, text, figures=changes)
     return JudgedCameras(
         tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
     )

@@ -136,7 +136,7 @@ def _curvature_sentences(trial: SolvedTrial) -> list[str]:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
     texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
-    return [text.replace("lordosis was", page_words("top")["flexion"]) if flexion else text for text in texts]
+    return [text.replace("lordosis:", page_words("top")["flexion"]) if flexion else text for text in texts]
 
 
 def _stood_still(trial: SolvedTrial) -> bool:
@@ -152,11 +152,10 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     value = name if is_unused else f"{name} {tables.stated_mean(figure, still)}"
     narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
     if figure.share == figure.share:
-        only = "only " * figure.is_assumed
-        narrowed = f": {by} narrowed the spread of healthy people by {only}{narrowing_text(figure.share)}"
+        narrowed = f" ({by} narrowed the spread of healthy people by {narrowing_text(figure.share)})"
     if figure.is_assumed:
-        return f"{name} was not measured{narrowed}."
-    return f"{value} was {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
+        return f"{name}: not measured, nearly the average of healthy people{narrowed}."
+    return f"{value}: {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
 def _not_shown(trial: SolvedTrial) -> dict[str, list[str]]:
@@ -262,7 +261,9 @@ def methods_text(trial: SolvedTrial, how: str = "") -> str:
         words["rejected"].format(count=trial.rejected.sum(), frames=spine.frames),
         words["intervals"],
         words["adults"].format(
-            cited="; ".join(cited), measured=THRESHOLDS["measured"].value, assumed=THRESHOLDS["assumed"].value
+            cited="; ".join(cited),
+            **{name: THRESHOLDS[name].value for name in ("measured", "assumed")},
+            **{f"narrow_{name}": narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},
         ),
     )
     return " ".join(filter(None, parts))
@@ -335,9 +336,11 @@ def trial_section_of(
     most: int = MOST_FRAMES,
     film_bytes: int = FILM_BYTES,
     how: str = "",
+    as_calibrated: SolvedTrial | None = None,
 ) -> TrialSection:
     """One trial's part of a page. prefix: an id on that page. samples: frames shown as overlays. most: limit of frames
-    in the 3D player. film_bytes: limit of all pictures next to it. how: as in `methods_text`.
+    in the 3D player. film_bytes: limit of all pictures next to it. how: as in `methods_text`. as_calibrated: the trial
+    with the calibration as given, where that did not fit.
     """
     step = frame_step(trial.spine.frames, most)
     scene = replace(trial_sections.scene_of_trial(trial, step), films=films_of_trial(trial, step, film_bytes))
@@ -354,7 +357,7 @@ def trial_section_of(
         tables=trial_sections.trial_tables(trial),
         rejected=() if trial.verdict is None else trial_sections.rejected_frames(trial.verdict),
         player=pack_scene(scene, most),
-        usable=trial_sections.usable_table(trial),
+        usable=trial_sections.usable_table(trial, as_calibrated),
         moments=_moment_pictures(trial),
         glance=summary_statements(trial),
         fit=trial_sections.fit_tables(trial),

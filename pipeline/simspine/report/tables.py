@@ -274,14 +274,15 @@ def _limb_rows(
 
 
 def _side_difference(sides: Sequence[ClinicalFigure], still: bool) -> str:
-    """Left minus right, of means or in a movement of ranges; in brackets within its ±, '–' unless both are results."""
-    if len(sides) < len(SIDE_WORDS) or not all(is_result(side, still) for side in sides):
+    """Left minus right, of means or in a movement of ranges; '–' unless both are results and neither is cut off."""
+    is_cut = not still and any(any(side.cut) for side in sides)
+    if len(sides) < len(SIDE_WORDS) or is_cut or not all(is_result(side, still) for side in sides):
         return "–"
     right, left = ((one.mean or 0.0, one.sd) if still else (range_of(one), one.range_sd) for one in sides)
     sd = None if right[1] is None or left[1] is None else float(np.hypot(right[1], left[1]))
     text = interval_text(left[0] - right[0], sd, sides[0].unit, signed=True)
     is_shown = sd is None or is_beyond(left[0] - right[0], sd, sides[0].unit)
-    return with_marks(text if is_shown else f"none shown, {text[text.index('±') :]}", *sides)
+    return with_marks(text if is_shown else f"not distinguishable, {text[text.index('±') :]}", *sides)
 
 
 def ends_text(figure: ClinicalFigure) -> str:

@@ -161,20 +161,34 @@ def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
     return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"]
 
 
-def usable_table(trial: SolvedTrial) -> page.PageTable | None:
-    """The first `usable_figures` with the moments of their ends; 'at least' where the recording cuts a movement off."""
+def usable_table(trial: SolvedTrial, as_calibrated: SolvedTrial | None = None) -> page.PageTable | None:
+    """The first `usable_figures` with the moments of their ends; 'at least' where the recording cuts a movement off.
+
+    as_calibrated: the trial with the calibration as given; a column has its ranges, the caption the largest change."""
     time, rows, figures = trial.spine.time, list[tuple[str, ...]](), usable_figures(trial)
+    given = {} if as_calibrated is None else _ranges_by_label(as_calibrated)
     for one in figures[:MOST_USABLE]:
         edges = [" (end)" if 2 * frame > len(time) else " (start)" for frame in one.ends]
         parts = zip(one.ends, edges, one.cut, strict=True)
         moments = " … ".join(number_text(time[frame], 2) + edge * is_cut for frame, edge, is_cut in parts)
         name = short_name(one) if side_of(one) else _SIGN.sub("", one.label).replace(" ,", ",").strip()
-        rows.append((name, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one)))
+        before = (number_text(given.get(one.label), 0) + "°",) if given else ()
+        rows.append((name, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one), *before))
     said = page.page_words("usable")
     which = "roughly" if did_not_fit(trial.findings) else "caption"
-    cut = said["cut"] * any(row[-1].startswith("at least") for row in rows)
-    caption = said[which].format(count=len(figures)) + cut
-    return page.PageTable(("Angle", "From … to", "At", "Range"), tuple(rows), caption) if rows else None
+    caption = said[which].format(count=len(figures))
+    changes = [abs(given[one.label] - tables.range_of(one)) for one in figures if one.label in given]
+    caption += (
+        said["changed"].format(count=len(changes), largest=max(changes), median=np.median(changes)) if changes else ""
+    )
+    caption += said["cut"] * any(row[3].startswith("at least") for row in rows)
+    columns = (*said["columns"], *[said["given_column"]] * bool(given))
+    return page.PageTable(columns, tuple(rows), caption) if rows else None
+
+
+def _ranges_by_label(trial: SolvedTrial) -> dict[str, float]:
+    figures = (*region_figures(trial), *trial.curvature_figures, *trial.clinical_figures)
+    return {figure.label: tables.range_of(figure) for figure in figures}
 
 
 def short_name(figure: ClinicalFigure) -> str:

@@ -32,7 +32,7 @@ from simspine.workflow.dataset import (
 )
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import files_of_trial, read_trial
-from simspine.workflow.stage_files import tasks_of_trials
+from simspine.workflow.stage_files import solved_as_calibrated, tasks_of_trials
 from simspine.workflow.up_to_date import StageTask, check_as_made
 from simspine.workflow.views import ContactEvents, cycle_picture
 
@@ -104,12 +104,19 @@ def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
 
 
 def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
-    """A trial's section of the data set's page, or (apart) of a page of its own; cycles come first."""
+    """A trial's section of the data set's page, or (apart) of a page of its own; cycles come first.
+
+    On the data set's page, a trial whose calibration did not fit is solved with that calibration too."""
     most, film_bytes = (MAX_PLAYER_FRAMES, FILM_BYTES // 3) if apart else (MOST_FRAMES, FILM_BYTES)
     with threadpool_limits(1, "blas"):  # so that the bytes do not depend on the machine's processors
-        how = _image_sentence(found, config)
         section = trial_section_of(
-            found, prefix, config.report.sample_frames, most=most, film_bytes=film_bytes, how=how
+            found,
+            prefix,
+            config.report.sample_frames,
+            most=most,
+            film_bytes=film_bytes,
+            how=_image_sentence(found, config),
+            as_calibrated=None if apart else solved_as_calibrated(Context(config, found.subject), found),
         )
         contacts = config.report.events.get(f"{found.subject}/{found.trial}")
         if contacts is None:

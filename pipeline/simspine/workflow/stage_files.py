@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simspine.anatomy.recipes import read_recipe
 from simspine.core.errors import InputError, Remark
@@ -24,7 +25,7 @@ from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
 from simspine.quality.findings import Finding, Severity, where_true
-from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE
+from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, WORLD_VERTICAL_CODE, did_not_fit
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -112,8 +113,7 @@ def plan_merge(context: Context) -> list[StageTask]:
 
 def _merge_task(context: Context, trial: str) -> StageTask:
     config, capture, paths = context.config, context.capture(trial), context.paths
-    merging = config.merge.model_dump(mode="json")
-    table = merging["correspondence"] or capture.correspondence
+    merging, table = config.merge.model_dump(mode="json"), _correspondence(context, trial)
     settings = config.filter.model_dump(mode="json") | {"infer_spine": config.detection.infer_spine}
     if capture.mocap:
         settings |= {"merge": merging | {"correspondence": table}, "given": _about_mocap(capture)}
@@ -123,8 +123,12 @@ def _merge_task(context: Context, trial: str) -> StageTask:
         inputs=(paths.points(trial), *capture.mocap, *tables),
         outputs=(paths.markers(trial), paths.markers(trial, ".trc")),
         settings=settings,
-        work=partial(_merge, context, trial, table),
+        work=partial(_merge, context, trial),
     )
+
+
+def _correspondence(context: Context, trial: str) -> str | None:
+    return context.config.merge.correspondence or context.capture(trial).correspondence
 
 
 def _about_mocap(capture: CaptureSource) -> dict:
@@ -158,15 +162,19 @@ def _keep_markers(paths: RunPaths, trial: str, markers: Markers, kept: dict) -> 
     write_trc(paths.markers(trial, ".trc"), markers)
 
 
-def _merge(context: Context, trial: str, table: str | None) -> None:
-    """table: correspondence of the motion capture's markers."""
-    paths, capture, config = context.paths, context.capture(trial), context.config
+def _merged(context: Context, trial: str, points: Markers) -> dict[str, Any]:
+    merging = context.config.merge.model_copy(update={"correspondence": _correspondence(context, trial)})
+    options = context.config.model_copy(update={"merge": merging})
+    return MERGE(options, points=points, mocap=context.capture(trial).motion_capture())
+
+
+def _merge(context: Context, trial: str) -> None:
+    paths, capture = context.paths, context.capture(trial)
     stored = read_store(paths.points(trial))
-    options = config.model_copy(update={"merge": config.merge.model_copy(update={"correspondence": table})})
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
         try:
-            found = MERGE(options, points=stored["points"], mocap=capture.motion_capture())
+            found = _merged(context, trial, stored["points"])
         except InputError as error:
             where = f"{capture.mocap[0]} with {paths.points(trial)}: " if capture.mocap else ""
             raise InputError(f"{where}{error}") from None
@@ -333,6 +341,29 @@ def _judge_trial(context: Context, trial: str) -> None:
         save_result(kinematics, judged["result"])
         save_spine(vertebrae, judged["spine"])
     write_text(paths.quality(trial), json.dumps(judged["verdict"].to_dict(), indent=1) + "\n")
+
+
+def solved_as_calibrated(context: Context, found: SolvedTrial) -> SolvedTrial | None:
+    """The trial with the calibration as given, which did not fit, on the same body; None where it fitted, where the
+    world was turned upright, and where it does not lead to a solution.
+
+    found: with the refined cameras."""
+    paths, config, trial = context.paths, context.config, found.trial
+    if not did_not_fit(found.findings) or WORLD_VERTICAL_CODE in [finding.code for finding in found.findings]:
+        return None
+    seen, cameras = read_store(paths.keypoints(trial)), read_store(paths.cameras(trial), ["given"])["given"]
+    skeleton = read_store(paths.markers(trial), ["skeleton"])["skeleton"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # issued when the trial was solved
+        try:
+            keypoints, timing = seen["keypoints"], timing_in(seen)
+            located = TRIANGULATE(config, keypoints=keypoints, cameras=tuple(cameras), timing=timing)
+            markers = _merged(context, trial, located["points"])["markers"]
+            result = IK(config, sized=found.sized, markers=markers, skeleton=skeleton)["result"]
+        except InputError:
+            return None
+    spine = VERTEBRAE(config, sized=found.sized, result=result)["spine"]
+    return replace(found, markers=markers, result=result, spine=spine, cameras=tuple(cameras))
 
 
 # export: results/<name>/export/: TRC (three kinds of places), MOT, marker errors, model, calibration. Filled frames are
