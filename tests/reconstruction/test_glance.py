@@ -19,6 +19,7 @@ from simspine.report.trial_sections import (
     segment_figures,
     segment_sources,
     short_name,
+    side_of,
     trial_tables,
     usable_figures,
     usable_table,
@@ -41,7 +42,9 @@ def test_it_counts_what_there_is(found):
     measured = said(found, "What was recorded")
     seconds = found.spine.frames / found.spine.rate
     frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), no frame rejected"
-    assert recorded_sentence(found).startswith(f"S01, trial bow: {len(found.cameras)} cameras, {frames}; not given: ")
+    assert recorded_sentence(found).startswith(
+        f"S01, trial bow: {len(found.cameras)} cameras, {frames}; not described: "
+    )
     stature = measured.partition("The model is ")[2].partition(" m tall")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
     unseen = found.markers.with_(origin=(*[Origin.INFERRED] * 2, *found.markers.origins[2:]))
@@ -108,13 +111,13 @@ def test_without_a_lumbar_marker_the_lumbar_spine_has_one_verdict(found):
 
 
 def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found, monkeypatch):
-    """Graded angles, then those of segments in the room: largest range over ± first, ends and times of the frames."""
+    """Graded angles, those in the room, then limbs: largest range over ± first, ends and times of the frames."""
     assert 0 < len(usable_table(found).rows) <= 5
     monkeypatch.setattr("simspine.report.trial_sections.MOST_USABLE", 50)
     table, spine = usable_table(found), found.spine
     rows = {row[0]: [cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows}
-    graded = [figure.verdict is Observability.MEASURED for figure in usable_figures(found)]
-    assert graded == sorted(graded, reverse=True)
+    ranks = [(bool(side_of(one)), one.verdict is not Observability.MEASURED) for one in usable_figures(found)]
+    assert ranks == sorted(ranks)
     moved, checked = [], 0
     for segment, names in (("thorax", ("tilt", "bending", "rotation")), ("pelvis", ("tilt", "obliquity", "rotation"))):
         place = spine.levels.index(segment)
@@ -126,7 +129,7 @@ def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found, mon
             moved.append((span / spread, label))
             if label in rows:
                 checked += 1
-                _, at, stated = rows[label]
+                _, _, at, stated = rows[label]
                 assert stated.removeprefix("at least ") == interval_text(span, spread, "deg").replace("\u00a0", " ")
                 edges = {0: " (start)", 1: " (start)", spine.frames - 2: " (end)", spine.frames - 1: " (end)"}
                 ends = (f"{spine.time[end]:.2f}{edges.get(int(end), '')}" for end in (low, high))
@@ -204,8 +207,8 @@ def test_a_wide_interval_says_little(found):
     sure = said(replace(found, spine=wide), "What may be used")
     assert sure.startswith(f"To describe this trial: yes, by {len(usable_figures(found))} ranges of motion that stand")
     assert (
-        "Lumbar lordosis, and so lumbar flexion: not measured, nearly the average of healthy people (the recording "
-        "narrowed the spread of healthy people by 0 %)."
+        "Lumbar lordosis, and so lumbar flexion: not measured. The model uses the average of healthy people (the "
+        "recording narrowed the spread of healthy people by 0 %)."
     ) in sure
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")

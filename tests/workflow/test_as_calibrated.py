@@ -31,7 +31,7 @@ def test_the_page_says_how_much_ranges_change_with_the_given_calibration(copied)
     trial = with_findings(found, MISFIT)
     same = solved_as_calibrated(context, trial)
     np.testing.assert_allclose(same.motion.values, found.motion.values, atol=1e-6)
-    assert "differ by up to 0°" in usable_table(trial, same).caption
+    assert "half of the ranges by up to 0°, at most by 0°" in usable_table(trial, same).caption
     stored = read_store(paths.cameras("bow"))
     first, *others = stored["given"]
     turned = first.with_(R=first.R @ Rotation.from_euler("z", 2.0, degrees=True).as_matrix())
@@ -42,7 +42,7 @@ def test_the_page_says_how_much_ranges_change_with_the_given_calibration(copied)
     changes = [abs(after[label] - before[label]) for label in before if label in after]
     assert max(changes) > 0.5
     table = usable_table(trial, other)
-    assert table.columns[-1] == "With the given calibration"
+    assert table.columns[-1] == "Before cameras were refined"
     plain = {re.sub(r" \(\+[^)]*\)", "", label): value for label, value in after.items()}
     known = {row[0]: row[-1] for row in table.rows if row[0] in plain}
     assert len(known) > 1
@@ -55,4 +55,4 @@ def test_a_calibration_that_fitted_or_does_not_point_up_is_not_tried_again(copie
     turned = warning("world_vertical", "z does not point up", "Turn it.")
     for findings in ((), (replace(MISFIT, severity="info"),), (MISFIT, turned)):
         assert solved_as_calibrated(context, with_findings(found, *findings)) is None
-    assert "With the given calibration" not in usable_table(found).columns
+    assert "Before cameras were refined" not in usable_table(found).columns

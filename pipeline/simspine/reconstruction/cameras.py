@@ -185,11 +185,12 @@ def _judged_rig(
 
 
 def camera_change(given: Camera, refined: Camera) -> dict[str, float]:
-    """How far a camera moved and turned, and how its focal length changed."""
+    """How far a camera moved and turned, and how its focal length and principal point changed."""
     return {
         "moved_mm": 1e3 * float(np.linalg.norm(refined.centre - given.centre)),
         "turned_deg": float(np.degrees(rotation_angle(refined.R @ given.R.T))),
         "focal_percent": 100 * float(refined.K[0, 0] / given.K[0, 0] - 1),
+        "principal_px": float(np.linalg.norm(refined.K[:2, 2] - given.K[:2, 2])),
     }
 
 

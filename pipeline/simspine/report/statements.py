@@ -123,6 +123,7 @@ def _use_sentence(trial: SolvedTrial) -> str:
         words["norms" if still else "no_norms"],
         words["visit" if fitted else "no_visit"],
         words["paper" if fitted else "misfit_paper"],
+        words["misfit_again"] * (not fitted),
         *_curvature_sentences(trial),
         words["levels"] * (not trial_sections.level_pictures(trial)),
         words["brackets"],
@@ -154,7 +155,7 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
     if figure.share == figure.share:
         narrowed = f" ({by} narrowed the spread of healthy people by {narrowing_text(figure.share)})"
     if figure.is_assumed:
-        return f"{name}: not measured, nearly the average of healthy people{narrowed}."
+        return f"{name}: not measured. The model uses the average of healthy people{narrowed}."
     return f"{value}: {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."
 
 
@@ -188,6 +189,7 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     if did_not_fit(trial.findings):
         changes = camera_changes(trial.findings)
         parts.insert(0, words["misfit"].format(size=f" by up to {largest_change(changes)}" if changes else ""))
+    parts += [words["hips"]] * any("Hip" in source for source in trial_sections.segment_sources(trial)["pelvis"])
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):

@@ -421,7 +421,7 @@ def camera_table(
     columns = (
         *words["camera_columns"],
         *words["refined_columns"] * bool(changes),
-        *[words["delay_column"]] * bool(delays),
+        *[words["delay_column"].format(first=seen.views[0])] * bool(delays),
     )
     caption = words["cameras"].format(points=points, frames=frames, sizes=sizes) + words["refined"] * bool(changes)
     return PageTable(columns, tuple(rows), caption)
@@ -436,11 +436,12 @@ def _delay_cell(delay: Mapping[str, float], rate: float) -> str:
 
 
 def _change_cells(change: Mapping[str, float]) -> tuple[str, ...]:
-    """The camera's median residual as calibrated, px, how refinement moved it, and its focal length; '–' if unknown."""
+    """The camera's median residual as calibrated, px, how refinement moved it, and its lens; '–' if unknown."""
     if not change:
         return (number_text(None),) * 3
     moved = f"{change['moved_mm']:.0f} mm, {change['turned_deg']:.1f}°"
-    return (number_text(change.get("calibrated_px")), moved, f"{change['focal_percent']:+.1f} %".replace("-", "−"))
+    lens = f"{change['focal_percent']:+.1f} %, {change['principal_px']:.0f} px".replace("-", "−")
+    return (number_text(change.get("calibrated_px")), moved, lens)
 
 
 def point_table(report: "TriangulationReport | None", markers: Markers, fitted: Mapping[str, np.ndarray]) -> PageTable:

@@ -109,10 +109,11 @@ def angle_curves(angles: AngleCurves, figures: Sequence[ClinicalFigure], still: 
 
 
 def most_moved(figures: Sequence[ClinicalFigure]) -> list[ClinicalFigure]:
-    """Figures whose range is larger than its ±: what was graded first, then by range over ±, the largest first."""
+    """Figures whose range is larger than its ±: spine and pelvis before limbs, graded angles before others, then by
+    range over ±, the largest first."""
     moving = [figure for figure in figures if figure.range_sd and tables.is_range_shown(figure)]
     by_ratio = sorted(moving, key=lambda figure: tables.range_of(figure) / (figure.range_sd or 1.0), reverse=True)
-    return sorted(by_ratio, key=lambda figure: figure.verdict is not Observability.MEASURED)
+    return sorted(by_ratio, key=lambda figure: (bool(side_of(figure)), figure.verdict is not Observability.MEASURED))
 
 
 def panel_of(figure: ClinicalFigure) -> str:
@@ -171,19 +172,24 @@ def usable_table(trial: SolvedTrial, as_calibrated: SolvedTrial | None = None) -
         edges = [" (end)" if 2 * frame > len(time) else " (start)" for frame in one.ends]
         parts = zip(one.ends, edges, one.cut, strict=True)
         moments = " … ".join(number_text(time[frame], 2) + edge * is_cut for frame, edge, is_cut in parts)
-        name = short_name(one) if side_of(one) else _SIGN.sub("", one.label).replace(" ,", ",").strip()
-        before = (number_text(given.get(one.label), 0) + "°",) if given else ()
-        rows.append((name, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one), *before))
-    said = page.page_words("usable")
-    which = "roughly" if did_not_fit(trial.findings) else "caption"
-    caption = said[which].format(count=len(figures))
-    changes = [abs(given[one.label] - tables.range_of(one)) for one in figures if one.label in given]
-    caption += (
-        said["changed"].format(count=len(changes), largest=max(changes), median=np.median(changes)) if changes else ""
-    )
-    caption += said["cut"] * any(row[3].startswith("at least") for row in rows)
-    columns = (*said["columns"], *[said["given_column"]] * bool(given))
+        source, before = re.split("[:,]", one.decided_by)[0], (f"{given.get(one.label, np.nan):.0f}°",) * bool(given)
+        rows.append(
+            (_plain_label(one), source, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one), *before)
+        )
+    words, misfit = page.page_words("usable"), did_not_fit(trial.findings)
+    changes = {one: abs(given[one.label] - tables.range_of(one)) for one in figures if one.label in given}
+    caption = words["caption"].format(count=len(figures), shown=len(rows)) + words["misfit"] * misfit
+    if changes:
+        most, median = max(changes, key=changes.__getitem__), np.median([*changes.values()])
+        caption += words["changed"].format(largest=changes[most], name=_plain_label(most), median=median)
+    caption += words["cut"] * any(any(one.cut) for one in figures[:MOST_USABLE])
+    columns = (*words["columns"], *[words["given_column"]] * bool(given))
     return page.PageTable(columns, tuple(rows), caption) if rows else None
+
+
+def _plain_label(figure: ClinicalFigure) -> str:
+    """The label without the sign: 'Left hip adduction', 'Trunk bending, T4 on the pelvis'."""
+    return short_name(figure) if side_of(figure) else _SIGN.sub("", figure.label).replace(" ,", ",").strip()
 
 
 def _ranges_by_label(trial: SolvedTrial) -> dict[str, float]:
