@@ -253,7 +253,7 @@ def test_a_scoliosis_is_the_persons(rounds):
     """A curve of 20° to one side in all trials, about which the person moves: over half of it is found, and none in a
     straight person. The sum of five thoracic levels; spine points with 6 mm of noise."""
     found = {}
-    for curve, count in ((0.0, 2), (20.0, 5)):
+    for curve, count in ((0.0, 2), (20.0, 3)):
         rounds(count)
         body, trials = build_body("articulated", "centres"), []
         for k in range(2):
@@ -267,7 +267,7 @@ def test_a_scoliosis_is_the_persons(rounds):
         result = solve_kinematics(sized, trials[0], "centres", Options().ik)
         found[curve] = np.degrees(sum(result.motion.column(name).mean() for name in CROOKED_LEVELS))
     assert abs(found[0.0]) < 1.0
-    assert 10.0 < found[20.0] < 21.0
+    assert 11.0 < found[20.0] < 21.0  # 15 after all five rounds
 
 
 CROOKED_LEVELS = [f"T{i}_T{i + 1}_Lat_Bending" for i in range(5, 10)]

@@ -125,12 +125,16 @@ def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -
     """Likeliest factor on the coronal spread of people without scoliosis, at least 1.
 
     The learnt factor gives the prior the heavy tails of a scale mixture: it keeps straight spines straight and hardly
-    holds back those with a scoliosis. names: constants of the fit. used: factor in the prior of the fit.
+    holds back those with a scoliosis. Squares count by what the recordings determined of them (MacKay 1992, Neural
+    Comput 4:415), which converges in fewer rounds than expectation maximisation. names: constants of the fit. used:
+    factor in the prior of the fit.
     """
     coronal = np.flatnonzero(in_coronal_plane(names))
     people_variance = np.diag(np.linalg.inv(fit.prior_precision))[coronal] / used**2
-    square = (fit.solution.constants[coronal] ** 2 + np.diag(fit.covariance)[coronal]) / people_variance
-    return max(1.0, float(np.sqrt(likeliest_variance(float(square.mean()), coronal.size, 1.0))))
+    square = fit.solution.constants[coronal] ** 2 / people_variance
+    determined = (1 - np.diag(fit.covariance)[coronal] / people_variance / used**2).sum()
+    mean_square = float(square.sum() / max(determined, 1e-9))
+    return max(1.0, float(np.sqrt(likeliest_variance(mean_square, determined, 1.0))))
 
 
 # Places of points on the body, and the detector's bias in them.
