@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import cache, lru_cache
 from inspect import cleandoc, getsource
@@ -59,9 +59,13 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
         raise InputError(f"{where}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
     if len(re.findall(rb"[,\n]", content)) > MAX_YAML_ENTRIES:  # building that many takes long
         raise InputError(f"{where}: more than {MAX_YAML_ENTRIES} entries, which no configuration or recipe has.")
-    with suppress(Exception):  # it is read again, for the message
+    try:
         if _is_read_alike(text := content.decode("utf-8-sig")):
             return _checked_content((yaml.CSafeLoader if numbers else yaml.CBaseLoader)(text), where)
+    except InputError:
+        raise
+    except Exception:  # it is read again, for the message
+        pass
     try:
         loader = (yaml.SafeLoader if numbers else yaml.BaseLoader)(content.decode("utf-8-sig"))
         loader.name = where
@@ -79,7 +83,8 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
 
 def _is_read_alike(text: str) -> bool:
     """Whether libyaml is there, ten times as fast as PyYAML, reads the text alike, and is not ended by its nesting."""
-    if not yaml.__with_libyaml__ or re.search("[\t\ufeff!]", text) or ("?" in text and re.search(r"[\[{]", text)):
+    differing = r"[\t\ufeff!]|[|>][-+\d]*#"
+    if not yaml.__with_libyaml__ or re.search(differing, text) or ("?" in text and re.search(r"[\[{]", text)):
         return False
     starts, ends = yaml.CollectionStartEvent, yaml.CollectionEndEvent
     changes = (isinstance(event, starts) - isinstance(event, ends) for event in yaml.parse(text, yaml.CBaseLoader))
