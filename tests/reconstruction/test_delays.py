@@ -127,6 +127,8 @@ def test_the_library_takes_delayed_points(truth):
     assert "camera_delays" in {finding.code for finding in found.findings}
     with pytest.raises(ss.InputError, match="unknown view 'cam5'"):
         ss.reconstruct(Delayed(late, {"cam5": 2}), truth.cameras)
+    with pytest.raises(ss.InputError, match=r"unknown text for delays 'none'. Available: find"):
+        Delayed(late, "none")  # it meant 'find'
 
 
 def test_a_repeating_movement_is_not_guessed():
