@@ -238,36 +238,36 @@ def calibrate_by_board(
 def find_boards_in_recordings(
     board: Board, recordings: Sequence[BoardRecording], floor: int, frames: int
 ) -> tuple[BoardViews, np.ndarray]:
-    """Corners of the board in evenly spread frames of all recordings, and numbers of these frames in the first one."""
+    """Corners of the board in evenly spread frames of all recordings, and the numbers of these frames."""
     # The last frames of a video may not decode.
-    counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
+    count = min(r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings)
     last = min(recording.frames for recording in recordings) - 1
     if not 0 <= floor <= last:
         raise InputError(f"frame {floor} is named for the floor, but the recordings have 0 to {last}.")
-    rows = [np.union1d(evenly_spread(max(count, 1), frames), [floor]) for count in counts]
+    rows = np.union1d(evenly_spread(max(count, 1), frames), [floor])
     xy = _corners_found(board, recordings, rows)
     if board.rows % 2 == 0 and not np.isfinite(xy).any():
         board = replace(board, legacy=True)
         xy = _corners_found(board, recordings, rows)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            text = f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched"
+            text = f"{recording.path}: a {board} is in none of the {len(rows)} images searched"
             raise InputError(f"{text}. Check --squares and --dictionary, and the white margin around the board.")
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
-    return BoardViews(board, names, sizes, xy), rows[0]
+    return BoardViews(board, names, sizes, xy), rows
 
 
-def _corners_found(board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray]) -> np.ndarray:
-    """(frames, cameras, corners, 2) px, NaN = not seen. rows: frame numbers of each recording, maybe fewer of one."""
-    xy = np.full((max(map(len, rows)), len(recordings), len(board.corners), 2), np.nan)
+def _corners_found(board: Board, recordings: Sequence[BoardRecording], rows: np.ndarray) -> np.ndarray:
+    """(frames, cameras, corners, 2) px, NaN = not seen. rows: numbers of the frames, those of one instant in all."""
+    xy = np.full((len(rows), len(recordings), len(board.corners), 2), np.nan)
     with progress_bar("looking for the board", quiet=False) as progress:
         done = [0]
 
         def work(v: int) -> None:
-            for i, image in enumerate(recordings[v].at(rows[v].tolist())):
+            for i, image in enumerate(recordings[v].at(rows.tolist())):
                 xy[i, v] = find_board(board, image)
                 done[0] += 1
-                progress(done[0], sum(map(len, rows)))
+                progress(done[0], len(rows) * len(recordings))
 
         map_on_threads(work, range(len(recordings)), os.cpu_count() or 1)
     return xy
