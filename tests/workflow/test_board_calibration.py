@@ -1,6 +1,7 @@
 """`simspine cameras calibrate board` on rendered images, and what it says to boards and recordings that do not fit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -87,6 +88,17 @@ def test_a_video_beside_a_folder_is_read_at_the_same_instants(shown, tmp_path):
     R, t = places[-1][0] @ np.diag([1.0, -1.0, -1.0]), places[-1][1]
     for found, camera in zip(read_calibration(tmp_path / "x.toml"), cameras, strict=True):
         assert np.linalg.norm(found.centre - R.T @ (camera.centre - t)) < 0.015
+
+
+def test_places_and_units_that_cannot_be_are_named(shown, tmp_path):
+    """One camera's images under two names; the board's squares in metres where millimetres are asked for."""
+    folders, _, _, board = shown
+    twins = [shutil.copytree(folders[0], tmp_path / name) for name in ("left", "right")]
+    said = succeeded(calibrate(*twins, *board_arguments(board), "--floor", FRAMES, "--out", tmp_path / "twins.toml"))
+    assert "camera 'left' and camera 'right' are in one place" in said
+    small = ("--squares", "7x5", "--size-mm", "0.12", "--marker-mm", "0.09")
+    said = succeeded(calibrate(*folders, *small, "--floor", FRAMES, "--out", tmp_path / "small.toml"))
+    assert "are 0.0033 m apart. Lengths must be metres" in said
 
 
 class TestRefused:

@@ -14,7 +14,7 @@ from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
 from simspine.core.errors import InputError, printable, require_ending
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.calibration import write_calibration
+from simspine.io.calibration import check_distances, write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import Stills, open_recordings
 from simspine.io.video import TOLERATED_FRAMES, Video
@@ -229,6 +229,7 @@ def calibrate_by_board(
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
     views, rows = find_boards_in_recordings(board, recordings, floor, frames)
     calibrated = calibrate_boards(views, int(np.flatnonzero(rows == floor)[0]), lens)
+    check_distances(calibrated.cameras, out)
     write_figures(figures, _calibration_figures(calibrated))
     write_calibration(out, list(calibrated.cameras))  # last: the same command is refused once it is there
     _print_tables(calibrated, views.board)
