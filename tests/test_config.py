@@ -482,6 +482,12 @@ def test_a_trial_is_not_called_calibration():
         check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
 
 
+def test_a_trial_is_not_called_like_a_file_of_another():
+    trials = dict.fromkeys(("bow", "bow_people"), FULL["subjects"]["S01"]["trials"]["bow"])
+    with pytest.raises(InputError, match="bow_people: its keypoints would be in the file of all people"):
+        check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
+
+
 @pytest.mark.parametrize("results", ["./out", "out/", ".//out/."])
 def test_a_folder_for_results_is_written_in_one_way(results):
     """Snakemake compares names of files as texts."""

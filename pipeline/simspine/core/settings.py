@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache, lru_cache
 from inspect import cleandoc, getsource
@@ -60,13 +60,9 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
     if len(re.findall(rb"[,\n]", content)) > MAX_YAML_ENTRIES:  # building that many takes long
         raise InputError(f"{where}: more than {MAX_YAML_ENTRIES} entries, which no configuration or recipe has.")
     try:
-        if _is_read_alike(text := content.decode("utf-8-sig")):
-            return _checked_content((yaml.CSafeLoader if numbers else yaml.CBaseLoader)(text), where)
-    except InputError:
-        raise
-    except Exception:  # it is read again, for the message
-        pass
-    try:
+        with suppress(yaml.YAMLError):  # it is read again, for the message
+            if _is_read_alike(text := content.decode("utf-8-sig")):
+                return _checked_content((yaml.CSafeLoader if numbers else yaml.CBaseLoader)(text), where)
         loader = (yaml.SafeLoader if numbers else yaml.BaseLoader)(content.decode("utf-8-sig"))
         loader.name = where
         return _checked_content(loader, where)
