@@ -484,7 +484,7 @@ def test_a_trial_is_not_called_calibration():
 
 def test_a_trial_is_not_called_like_a_file_of_another():
     trials = dict.fromkeys(("bow", "bow_people"), FULL["subjects"]["S01"]["trials"]["bow"])
-    with pytest.raises(InputError, match="bow_people: its keypoints would be in the file of all people"):
+    with pytest.raises(InputError, match="bow_people: all people in 'bow'; rename it"):
         check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
 
 

@@ -336,7 +336,7 @@ def test_results_whose_files_or_settings_cannot_be_checked_are_named(finished, t
     said = succeeded(run("compare", finished.results, later, "--out", tmp_path / "c.html"))
     files = "keypoints/bow.h5, cameras/bow.h5, points/bow.h5, markers/bow.h5, kinematics/bow.h5 and 4 more"
     assert said.count(f"{later / 'S01'}: no manifest lists {files}, so damage and changes would not be noticed") == 1
-    assert f"{later / 'provenance.json'} is missing: neither settings nor versions are compared" in said
+    assert f"{later / 'provenance.json'} is missing: settings are not compared" in said
     with pytest.warns(UserWarning, match="no manifest lists"):
         find_trial(later, None, None)
 

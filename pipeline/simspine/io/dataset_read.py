@@ -254,10 +254,11 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    for k, (name, rotational) in enumerate(zip(motion.names, motion.rotational, strict=True)):
+    deviations = 0.0 * motion.values if motion.deviation is None else motion.deviation
+    columns = zip(motion.names, motion.values.T, deviations.T, motion.rotational, strict=True)
+    for name, values, deviation, rotational in columns:
         if rotational and not name.startswith(_TURNING):
-            dataset_write.require_possible_angle(name, motion.values[:, k])
-            deviation = None if motion.deviation is None else motion.deviation[:, k]
+            dataset_write.require_possible_angle(name, values)
             dataset_write.require_possible_angle(f"{name}_sd", deviation)
     poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}

@@ -127,8 +127,6 @@ def _flat_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any
     return flat
 
 
-# The loop.
-
 CHECKPOINT_FILE = "checkpoint.pt"
 TOTAL_LOSS = "total"
 _PROGRESS_INTERVAL_S = 20.0  # between messages within an epoch

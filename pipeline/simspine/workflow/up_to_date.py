@@ -346,9 +346,8 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
 
 
 def check_as_made(paths: RunPaths, trial: str, *later: str) -> list[str]:
-    """`InputError` where a file of a trial, or one that a stage read, is not what its manifest says. later: stages.
-
-    Returns the files that no manifest lists."""
+    """The files of a trial that no manifest lists; `InputError` where one of the others, or one that a stage read, is
+    not what its manifest says. later: stages."""
     kinds = (paths.keypoints, paths.cameras, paths.points, paths.markers, paths.kinematics, paths.vertebrae)
     files = (*(kind(trial) for kind in kinds), paths.quality(trial), paths.model, paths.scaling)
     entries: dict[str, dict] = {}  # manifests by the folders of the files

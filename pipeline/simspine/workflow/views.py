@@ -163,8 +163,7 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
                 trials = json_or_empty(summary)["trials"]
                 check_figures(summary, {name: trials[name]} if name in trials else {})
         else:
-            text = f"{file} is missing: neither settings nor versions are compared. Run `simspine export` there."
-            warnings.warn(text, stacklevel=2)
+            warnings.warn(f"{file} is missing: settings are not compared. Run `simspine export`.", stacklevel=2)
         with naming_content(file, "as `simspine run` writes it"):
             said.append(origin and {"version": origin["versions"]["simspine"], **origin["configuration"]})
     names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
@@ -244,8 +243,7 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
 
 
 def _readable_trial(paths: RunPaths, trial: str) -> tuple[RunPaths, str]:
-    """Both, after `check_as_made`; warns of files that could not be checked, and of a trial that the configuration of
-    the last run does not have."""
+    """Both; warns of files that `check_as_made` cannot check, and of trials that the last run's configuration lacks."""
     if unlisted := check_as_made(paths, trial):
         text = f"{paths.folder}: no manifest lists {names_text(unlisted)}, so damage and changes would not be noticed"
         warnings.warn(f"{text}. Copy results with their folder 'manifests', or run again.", stacklevel=2)
