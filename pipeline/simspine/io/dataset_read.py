@@ -254,8 +254,8 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    deviations = 0.0 * motion.values if motion.deviation is None else motion.deviation
-    columns = zip(motion.names, motion.values.T, deviations.T, motion.rotational, strict=True)
+    sd = 0.0 * motion.values if motion.deviation is None else motion.deviation
+    columns = zip(motion.names, motion.values.T, sd.T, motion.rotational, strict=True)
     for name, values, deviation, rotational in columns:
         if rotational and not name.startswith(_TURNING):
             dataset_write.require_possible_angle(name, values)
