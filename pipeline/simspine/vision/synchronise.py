@@ -81,7 +81,7 @@ def per_view(values: ValuePerView, views: Sequence[str], what: str = "delays") -
     """
     if isinstance(values, Mapping):
         require_known("view", values, views, what)
-        return np.array([float(values.get(name, 0.0)) for name in views])
+        values = [values.get(name, 0.0) for name in views]
     found = require_numbers(what, values).ravel()
     if len(found) != len(views):
         raise InputError(f"{what}: {len(found)} values for {len(views)} views ({', '.join(views)}); give one for each.")
