@@ -18,7 +18,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
 from simspine.vision.camera_check import epipolar_distances_px
-from simspine.vision.camera_refine import refine_cameras
+from simspine.vision.camera_refine import check_refinement_input, refine_cameras
 
 MIN_SHARED_FRAMES = 10  # least number of frames that all views show
 DRIFT_UNIT_FRAMES = 1000  # frames over which a drift is stated
@@ -173,6 +173,7 @@ def find_delays(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence:
     InputError
         Where the person moves too little.
     """
+    check_refinement_input(keypoints, cameras, min_confidence)
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
     coarse = whole_frames_of_people(people, cameras, keypoints.rate, min_confidence=min_confidence)
     return refined_delays(keypoints, cameras, coarse, min_confidence)
