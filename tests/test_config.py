@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
+from simspine.core.settings import Section
 from simspine.workflow.config import Config, check_config, json_digest, read_config
 from simspine.workflow.reporting import _detector
 
@@ -560,3 +561,10 @@ def test_names_that_would_share_files_are_refused(subjects, said):
     people = {name: {"trials": {trial: {"folder": "project"} for trial in trials}} for name, trials in subjects.items()}
     with pytest.raises(InputError, match=f"{said} would have files of one name"):
         check_config({"name": "x", "results": "r", "subjects": people})
+
+
+def test_settings_without_a_source_are_refused_in_words():
+    """As of a class made in a notebook; the hint is missing."""
+    made = type("Mine", (Section,), {"__module__": "nowhere", "__annotations__": {"count": int}, "count": 1})
+    with pytest.raises(InputError, match=r"count: Input should be a whole number \(found 'x'\)\.$"):
+        made(count="x")

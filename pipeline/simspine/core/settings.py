@@ -347,7 +347,7 @@ def setting_texts(kind: type[BaseModel]) -> dict[str, str]:
     for base in (base for base in reversed(kind.__mro__) if issubclass(base, Section)):
         try:
             (definition,) = ast.parse(dedent(getsource(base))).body
-        except OSError:  # installed without sources
+        except (OSError, TypeError):  # installed without sources, or made by no file
             continue
         for setting, below in pairwise(cast(ast.ClassDef, definition).body):
             match setting, below:
