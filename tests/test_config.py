@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simspine.core.errors import InputError
+from simspine.core.settings import Section
 from simspine.workflow.config import Config, check_config, json_digest, read_config
 from simspine.workflow.reporting import _detector
 
@@ -482,6 +483,12 @@ def test_a_trial_is_not_called_calibration():
         check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
 
 
+def test_a_trial_is_not_called_like_a_file_of_another():
+    trials = dict.fromkeys(("bow", "bow_people"), FULL["subjects"]["S01"]["trials"]["bow"])
+    with pytest.raises(InputError, match="bow_people: all people in 'bow'; rename it"):
+        check_config(FULL | {"subjects": {"S01": {"trials": trials}}})
+
+
 @pytest.mark.parametrize("results", ["./out", "out/", ".//out/."])
 def test_a_folder_for_results_is_written_in_one_way(results):
     """Snakemake compares names of files as texts."""
@@ -554,3 +561,10 @@ def test_names_that_would_share_files_are_refused(subjects, said):
     people = {name: {"trials": {trial: {"folder": "project"} for trial in trials}} for name, trials in subjects.items()}
     with pytest.raises(InputError, match=f"{said} would have files of one name"):
         check_config({"name": "x", "results": "r", "subjects": people})
+
+
+def test_settings_without_a_source_are_refused_in_words():
+    """As of a class made in a notebook; the hint is missing."""
+    made = type("Mine", (Section,), {"__module__": "nowhere", "__annotations__": {"count": int}, "count": 1})
+    with pytest.raises(InputError, match=r"count: Input should be a whole number \(found 'x'\)\.$"):
+        made(count="x")

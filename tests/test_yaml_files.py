@@ -184,6 +184,21 @@ def test_libyaml_and_python_read_alike(has_libyaml, monkeypatch):
     assert sum("cannot be read as YAML" not in text for text in fast) > 150  # of mutants, too, many are YAML
 
 
+@pytest.mark.parametrize("has_libyaml", [True], indirect=True)
+def test_what_libyaml_reads_and_simspine_refuses_is_read_once(has_libyaml, monkeypatch):
+    """PyYAML took 14 s for 65,000 keys that libyaml had read in 2."""
+    monkeypatch.setattr(yaml, "SafeLoader", None)
+    with pytest.raises(InputError, match=r"^x, line 2: the key 'a' stands in line 1 already"):
+        parse_yaml(b"a: 1\na: 2", "x")
+
+
+@pytest.mark.parametrize("text", ["a: |#b", "a: >-#b\n  c", "a: |2#b"])
+def test_a_comment_at_the_sign_of_a_long_text_is_refused(text):
+    """As PyYAML does; libyaml would read it."""
+    with pytest.raises(InputError, match="cannot be read as YAML"):
+        parse_yaml(text.encode(), "x")
+
+
 @pytest.mark.parametrize(
     "text",
     ["[" * 100_000, "{" * 100_000, "{a: " * 25_000, "- " * 50_000, "? " * 50_000, "? - " * 25_000, "x" * 100_000,

@@ -348,6 +348,8 @@ def with_model(tmp_path_factory):
     trial = TrialData(
         points, motion.with_(deviation=np.full(values.shape, 0.1)), centres=centres, levels=("L5-S1",),
         angles=np.full((4, 1, 3), 0.2), angles_sd=np.full((4, 1, 3), 0.06), **angles,
+        clinical_names=("knee_flexion_r", "shoulder_plane_r", "coronal_balance"), clinical_units=("rad", "rad", "m"),
+        clinical=np.full((4, 3), [0.5, 6.5, 0.02]), clinical_sd=np.full((4, 3), 0.1),
     )  # fmt: skip
     path = tmp_path_factory.mktemp("with_model") / "body.h5"
     write_dataset(path, Dataset({"S1": SubjectData((), {"bow": trial}, body.osim)}))
@@ -376,6 +378,8 @@ def two_names_exchanged(file):
     (changed("simspine/level_angles", np.degrees), "nobody bends"),
     (changed("simspine/lla_sd", np.degrees), "no angle is so uncertain"),
     (changed("simspine/level_angles_sd", lambda sd: 1000 * sd), "no angle is so uncertain"),
+    (changed("simspine/kinematics_sd", np.degrees), "hip_flexion_r_sd reaches 5.73 rad, no angle is so uncertain"),
+    (changed("simspine/clinical", np.degrees), "knee_flexion_r reaches 28.6 rad, nobody bends so far"),
 ])  # fmt: skip
 def test_points_and_deviations_in_other_units_are_not_read(with_model, tmp_path, change, said):
     """By themselves, in a trial, and by `verify`."""

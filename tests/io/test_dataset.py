@@ -48,7 +48,7 @@ def trial(frames=7, seed=0, start=0.5, **changes):
     content = {
         "markers": Markers(NAMES, 50, xyz, "y_up", origin=["given", "inferred", "inferred"], start=start,
                            covariance=rng.random(size=(frames, 3, 3, 3))),
-        "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=np.abs(rng.normal(size=(frames, 4))), start=start),
+        "motion": Motion(AXES, 50, values, ROTATIONAL, deviation=rng.random((frames, 4)), start=start),
         "levels": ("L5-S1", "L4-L5"), "angles": rng.normal(size=(frames, 2, 3)),
         "lla": rng.normal(size=frames), "tka": np.full(frames, 0.6),
         "forced": FORCED,

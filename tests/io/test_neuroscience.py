@@ -54,6 +54,14 @@ def test_names_that_become_one_in_bids_are_refused(tmp_path, take, other):
         write_bids(tmp_path, takes, name="study")
 
 
+@pytest.mark.parametrize("other", ["S-01", "s 01", "Só01"])
+def test_subjects_that_become_one_in_bids_are_refused(tmp_path, take, other):
+    """Also where their trials differ in name: two people would be one participant."""
+    takes = [take, ExportTrial(other, "run", take.trial)]
+    with pytest.raises(InputError, match=rf"{other} would be sub-[sS]01 in BIDS, as S01; rename the trial or the subj"):
+        write_bids(tmp_path, takes, name="study")
+
+
 def test_a_name_of_which_bids_leaves_nothing_is_refused(tmp_path, take):
     with pytest.raises(InputError, match=r"S01/歩行: BIDS names subjects and tasks by A-Z"):
         write_bids(tmp_path, [ExportTrial("S01", "歩行", take.trial)], name="study")

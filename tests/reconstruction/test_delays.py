@@ -127,6 +127,16 @@ def test_the_library_takes_delayed_points(truth):
     assert "camera_delays" in {finding.code for finding in found.findings}
     with pytest.raises(ss.InputError, match="unknown view 'cam5'"):
         ss.reconstruct(Delayed(late, {"cam5": 2}), truth.cameras)
+    for delay in (np.nan, None, "late"):
+        with pytest.raises(ss.InputError, match=r"delays: .* not finite|delays is not made of numbers"):
+            ss.reconstruct(Delayed(late, {"cam02": delay}), truth.cameras)
+    for wrong in (None, [late], Delayed(late), late.xy, {"a": late}):
+        with pytest.raises(ss.InputError, match=r"source is a .*, expected str | PathLike"):
+            ss.reconstruct(Delayed(wrong), truth.cameras)
+    with pytest.raises(ss.InputError, match="source is a NoneType, expected"):
+        ss.reconstruct({"bow": None}, truth.cameras)
+    with pytest.raises(ss.InputError, match=r"unknown text for delays 'none'. Available: find"):
+        Delayed(late, "none")  # it meant 'find'
 
 
 def test_a_repeating_movement_is_not_guessed():

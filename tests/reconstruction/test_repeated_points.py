@@ -134,3 +134,11 @@ def test_points_far_outside_the_image_are_missing_and_named():
     large, said = found_in(enlarge)
     assert "far outside" not in said
     np.testing.assert_array_equal(np.isfinite(large.xy), np.isfinite(whole.xy))
+
+
+def test_of_no_frames_nothing_is_said(recwarn):
+    """Not even by NumPy, whose share of nothing is no number."""
+    keypoints = Keypoints(NAMES, 30.0, np.zeros((0, 4, len(NAMES), 2)), np.zeros((0, 4, len(NAMES))))
+    found = detect_person(DetectionOptions(), recording=TrialSource(ring(), keypoints=keypoints))
+    assert found["keypoints"].frames == 0
+    assert not recwarn.list

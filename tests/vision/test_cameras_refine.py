@@ -17,6 +17,7 @@ from simspine.vision.bundle_adjustment import (
 )
 from simspine.vision.camera_check import UNTRUSTED_CAMERA_PRIOR, select_views
 from simspine.vision.camera_refine import REFINEMENT_LIMBS, refine_cameras
+from simspine.vision.synchronise import find_delays
 from simspine.vision.triangulation import triangulate
 
 PRIOR = CameraPrior(rotation=np.radians(0.2), position=0.01, focal=0.01, centre_px=8.0, radial=0.0, time=0.5)
@@ -131,6 +132,7 @@ def test_scale_and_world_stay_the_calibrations():
     ("fault", "message"),
     [
         ("three", "4 views of keypoints but 3 cameras"),
+        ("fourth", "3 views of keypoints but 4 cameras"),
         ("alone", "one camera: two or more are wanted"),
         ("apart", "saw the same point at the same instant 0 times"),
         ("blind", "camera '55011271' saw 0 points"),
@@ -142,6 +144,8 @@ def test_faults_are_named(fault, message):
     keypoints, cameras, _ = walk("exact")
     if fault == "three":
         cameras = cameras[:3]
+    elif fault == "fourth":
+        keypoints = select_views(keypoints, [0, 1, 2])
     elif fault == "alone":
         cameras, keypoints = cameras[:1], select_views(keypoints, [0])
     elif fault == "apart":  # each camera sees the person for another quarter of the time
@@ -159,6 +163,9 @@ def test_faults_are_named(fault, message):
         keypoints = keypoints.with_(xy=xy, confidence=np.ones(xy.shape[:-1]))
     with pytest.raises(InputError, match=message):
         refine_cameras(keypoints, cameras)
+    if fault in ("three", "fourth", "alone", "blind"):  # the others move too little, or are too short
+        with pytest.raises(InputError, match=message):
+            find_delays(keypoints, cameras)
 
 
 MAIN_JOINTS = [side + joint for side in "LR" for joint in ("Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle")]

@@ -1,6 +1,7 @@
 """`simspine cameras calibrate board` on rendered images, and what it says to boards and recordings that do not fit."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -76,6 +77,28 @@ def test_videos_are_read_as_well(shown, tmp_path):
     succeeded(calibrate(path, *board_arguments(board), "--floor", 0, "--out", tmp_path / "x.toml"))
     (found,) = read_calibration(tmp_path / "x.toml")
     assert found.K[0, 0] == pytest.approx(cameras[0].K[0, 0], rel=0.01)
+
+
+def test_a_video_beside_a_folder_is_read_at_the_same_instants(shown, tmp_path):
+    """The last frames of a video may not decode, so that they are left out: of both."""
+    folders, cameras, places, board = shown
+    images = [cv2.imread(str(folders[0] / f"{f}.png")) for f in range(FRAMES + 1)]
+    video = write_frames(tmp_path / "cam1.avi", images, 10, "FFV1")
+    succeeded(calibrate(video, folders[1], *board_arguments(board), "--floor", FRAMES, "--out", tmp_path / "x.toml"))
+    R, t = places[-1][0] @ np.diag([1.0, -1.0, -1.0]), places[-1][1]
+    for found, camera in zip(read_calibration(tmp_path / "x.toml"), cameras, strict=True):
+        assert np.linalg.norm(found.centre - R.T @ (camera.centre - t)) < 0.015
+
+
+def test_places_and_units_that_cannot_be_are_named(shown, tmp_path):
+    """One camera's images under two names; the board's squares in metres where millimetres are asked for."""
+    folders, _, _, board = shown
+    twins = [shutil.copytree(folders[0], tmp_path / name) for name in ("left", "right")]
+    said = succeeded(calibrate(*twins, *board_arguments(board), "--floor", FRAMES, "--out", tmp_path / "twins.toml"))
+    assert "camera 'left' and camera 'right' are in one place" in said
+    small = ("--squares", "7x5", "--size-mm", "0.12", "--marker-mm", "0.09")
+    said = succeeded(calibrate(*folders, *small, "--floor", FRAMES, "--out", tmp_path / "small.toml"))
+    assert "are 0.0033 m apart. Lengths must be metres" in said
 
 
 class TestRefused:

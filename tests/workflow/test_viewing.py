@@ -1,11 +1,13 @@
 """simspine view, simspine overlay, and reports of many trials, on a finished run."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import unquote
 
@@ -188,12 +190,16 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
 def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "later")
     page = ("--out", tmp_path / "c.html")
-    assert "is compared with" not in run("compare", finished.results, tmp_path / "later", *page).output
+    said = succeeded(run("compare", finished.results, tmp_path / "later", *page))
+    assert "Both trials have the same markers: one recording" in said
+    assert "is compared with" not in said
+    assert "no manifest lists" not in said
     for path in (*tmp_path.rglob("bow.*"), *tmp_path.rglob("S01.osim"), tmp_path / "later/S01"):
         path.rename(path.with_name(path.name.replace("bow", "turn").replace("S01", "Ada")))
     said = succeeded(run("compare", finished.results, tmp_path / "later", *page))
     assert "'S01' is compared with 'Ada'. Is this one person?" in said
     assert "'bow' is compared with 'turn'. Is this one movement?" in said
+    assert "Ada: no manifest lists keypoints/turn.h5, cameras/turn.h5" in said  # renamed by hand: nothing checks them
 
 
 def test_people_of_another_size_are_not_compared_without_a_word(finished, recwarn):
@@ -321,6 +327,33 @@ def test_results_of_other_versions_and_settings_are_not_compared_without_a_word(
     assert "made differently" not in run(*compared).output
     (tmp_path / "later/provenance.json").write_text(json.dumps(origin))
     assert "were made differently (ik, version)" in " ".join(run(*compared).output.split())
+
+
+def test_results_whose_files_or_settings_cannot_be_checked_are_named(finished, tmp_path):
+    """As where somebody copies the numbers alone; a changed one would pass for a result."""
+    later = tmp_path / "later"
+    shutil.copytree(finished.results, later, ignore=shutil.ignore_patterns("manifests", "provenance.json"))
+    said = succeeded(run("compare", finished.results, later, "--out", tmp_path / "c.html"))
+    files = "keypoints/bow.h5, cameras/bow.h5, points/bow.h5, markers/bow.h5, kinematics/bow.h5 and 4 more"
+    assert said.count(f"{later / 'S01'}: no manifest lists {files}, so damage and changes would not be noticed") == 1
+    assert f"{later / 'provenance.json'} is missing: settings are not compared" in said
+    with pytest.warns(UserWarning, match="no manifest lists"):
+        find_trial(later, None, None)
+
+
+def test_a_recipe_of_the_same_path_with_another_content_is_named(finished, tmp_path):
+    """The manifest has the checksums of the recipes that were read."""
+    shutil.copytree(finished.results, tmp_path / "later")
+    manifest = tmp_path / "later/S01/manifests/scale.json"
+    content, recipe = json.loads(manifest.read_text()), finished.config.body.recipe
+    before = hashlib.sha256(Path(recipe).read_bytes()).hexdigest()
+    inputs = dict(content["fingerprint"]["inputs"]) | {"free.yaml": "0" * 64}
+    content["fingerprint"]["inputs"] = list(inputs.items())
+    manifest.write_text(json.dumps(content))
+    places = [(RunPaths(place, "S01"), "bow") for place in (finished.results, tmp_path / "later")]
+    assert _given_differently(places).startswith(
+        f"Given differently: recipe {recipe} (SHA-256 {before[:8]}…) and {recipe} (SHA-256 00000000…). Lengths"
+    )
 
 
 def test_settings_of_a_trial_newer_than_its_data_set_are_not_stated(copied, tmp_path):

@@ -154,9 +154,6 @@ def _smallest_root(*rising: float) -> float:
     return float(real.min(initial=np.inf))
 
 
-# Named frames, and points in images.
-
-
 # OpenSim (x, y, z) = world (Y, Z, X): a cyclic permutation, determinant +1 (Pose2Sim's zup2yup).
 _FROM_Z_UP = {"z_up": [0, 1, 2], "y_up": [1, 2, 0]}
 _TO_Z_UP = {"z_up": [0, 1, 2], "y_up": [2, 0, 1]}

@@ -59,10 +59,10 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
         raise InputError(f"{where}: larger than {MAX_YAML_BYTES >> 20} MiB, which no configuration or recipe is.")
     if len(re.findall(rb"[,\n]", content)) > MAX_YAML_ENTRIES:  # building that many takes long
         raise InputError(f"{where}: more than {MAX_YAML_ENTRIES} entries, which no configuration or recipe has.")
-    with suppress(Exception):  # it is read again, for the message
-        if _is_read_alike(text := content.decode("utf-8-sig")):
-            return _checked_content((yaml.CSafeLoader if numbers else yaml.CBaseLoader)(text), where)
     try:
+        with suppress(yaml.YAMLError):  # it is read again, for the message
+            if yaml.__with_libyaml__ and _is_read_alike(text := content.decode("utf-8-sig")):
+                return _checked_content((yaml.CSafeLoader if numbers else yaml.CBaseLoader)(text), where)
         loader = (yaml.SafeLoader if numbers else yaml.BaseLoader)(content.decode("utf-8-sig"))
         loader.name = where
         return _checked_content(loader, where)
@@ -78,8 +78,8 @@ def parse_yaml(content: bytes, where: str, numbers: bool = True) -> Any:
 
 
 def _is_read_alike(text: str) -> bool:
-    """Whether libyaml is there, ten times as fast as PyYAML, reads the text alike, and is not ended by its nesting."""
-    if not yaml.__with_libyaml__ or re.search("[\t\ufeff!]", text) or ("?" in text and re.search(r"[\[{]", text)):
+    """Whether libyaml, ten times as fast as PyYAML, reads the text alike, and is not ended by its nesting."""
+    if re.search(r"[\t\ufeff!]|[|>][-+\d]*#", text) or ("?" in text and re.search(r"[\[{]", text)):
         return False
     starts, ends = yaml.CollectionStartEvent, yaml.CollectionEndEvent
     changes = (isinstance(event, starts) - isinstance(event, ends) for event in yaml.parse(text, yaml.CBaseLoader))
@@ -165,8 +165,7 @@ def value_text(value: object) -> str:
     return text if len(text) <= _MAX_VALUE_CHARACTERS else f"{text[:_MAX_VALUE_CHARACTERS]}…"
 
 
-# Data that come with simspine.
-NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the same folder
+NOT_RECIPES = ("endplates", "meanings", "skin")  # other data in the folder of recipes
 
 
 def data_folder(name: str) -> Path:
@@ -240,7 +239,6 @@ def _mapping_in_file(path: Path, *_: int) -> dict:
     return data
 
 
-# Settings.
 MAX_SETTING = 1e6  # largest setting in SI units; the smallest is its inverse: 1 µm, finer than anyone measures people
 _SECTION, _LIST, _TEXT = "a section of keys and values", "a list", "a text"
 _WHOLE, _NUMBER, _SWITCH = "a whole number", "a number", "true or false"
@@ -349,7 +347,7 @@ def setting_texts(kind: type[BaseModel]) -> dict[str, str]:
     for base in (base for base in reversed(kind.__mro__) if issubclass(base, Section)):
         try:
             (definition,) = ast.parse(dedent(getsource(base))).body
-        except OSError:  # installed without sources
+        except (OSError, TypeError):  # installed without sources, or made by no file
             continue
         for setting, below in pairwise(cast(ast.ClassDef, definition).body):
             match setting, below:

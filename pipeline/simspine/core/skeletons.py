@@ -156,7 +156,6 @@ def is_tape_dot(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in is_skin_marker(names) if levels_of_tape_dot(skin_landmark(name)) is not None)
 
 
-# Skeletons.
 SIMSPINE_SKELETON = "simspine37"
 
 # Skeletons by number of points. Where two have the same number, a file of 2D points means the one that detectors write.

@@ -176,8 +176,6 @@ def femur_lengths(body: Body) -> dict[str, float]:
     }
 
 
-# The fit to all trials of a person.
-
 NOISE_ROUNDS = 5
 # Standard deviation of a detector's bias for a person, over that of a region's offset between trials. If all errors
 # are systematic, the best ratio is 1 or more: with 0, 0.5 and 1, points err by 28.8, 25.6 and 23.3 mm. If each trial

@@ -180,8 +180,6 @@ def _sum_over_neighbours(values: np.ndarray) -> np.ndarray:
     return np.convolve(values, np.ones(NEIGHBOURHOOD), "same")
 
 
-# Smoothness learnt from the trial.
-
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt
 MIN_STRETCH_FRAMES, MIN_STRETCH_S = 70, 1.4  # length of a stretch: longer than smoothing reaches
 UPDATE_COUNT = 4  # after these, factors are within a few percent of their limit

@@ -77,7 +77,7 @@ def read_calibration(path: str | os.PathLike, subject: str | None = None) -> lis
         raise InputError(f"{path}: no camera in the file, or none is calibrated.")
     if repeated := text_tables.repeated_names(camera.name for camera in cameras):
         raise InputError(f"{path}: several cameras are called {repeated}.")
-    _check_distances(cameras, path)
+    check_distances(cameras, path)
     check_arrangement(cameras, f"{path}: ")
     return cameras
 
@@ -107,7 +107,7 @@ def cameras_as_written(path: str | os.PathLike, subject: str | None = None) -> I
     raise InputError(f"{path}: unknown calibration format. {_READABLE_FORMATS}")
 
 
-def _check_distances(cameras: Sequence[Camera], path) -> None:
+def check_distances(cameras: Sequence[Camera], path) -> None:
     """Raise `InputError` where distances cannot be in metres; warn where they are unusual."""
     places = [(camera.centre, f"camera {camera.name!r}") for camera in cameras]
     pairs = combinations([*places, (np.zeros(3), _ORIGIN)], 2)

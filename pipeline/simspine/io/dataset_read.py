@@ -254,9 +254,12 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         rotational=dataset.rotational, deviation=None if sd is None else sd * dataset._to_si,
         start=float(attribute("kinematics_start", start)) + frames.start / motion_rate,
     )  # fmt: skip
-    for name, values, rotational in zip(motion.names, motion.values.T, motion.rotational, strict=True):
+    sd = 0.0 * motion.values if motion.deviation is None else motion.deviation
+    columns = zip(motion.names, motion.values.T, sd.T, motion.rotational, strict=True)
+    for name, values, deviation, rotational in columns:
         if rotational and not name.startswith(_TURNING):
             dataset_write.require_possible_angle(name, values)
+            dataset_write.require_possible_angle(f"{name}_sd", deviation)
     poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}

@@ -151,6 +151,10 @@ class TrialData(Frozen):
         self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
         for name in ANGLE_ARRAYS.values():
             require_possible_angle(f"TrialData.{name}", getattr(self, name))
+        columns = () if self.clinical is None else self.clinical.T
+        for name, unit, values in zip(self.clinical_names, self.clinical_units, columns, strict=False):
+            if unit == "rad" and not name.startswith("shoulder"):  # arms turn round
+                require_possible_angle(name, values)
         self._set_arrays({"filled": (frames, len(self.fitted))}, bool)
         for name in ("levels", "fitted", "clinical_names", "clinical_units", "clinical_decided", "status", "reasons"):
             if (texts := getattr(self, name)) is not None:

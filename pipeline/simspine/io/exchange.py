@@ -224,15 +224,15 @@ def write_bids(folder: Path, takes: Iterable[ExportTrial], *, name: str, notice:
     made_by = [{"Name": "SIMSPINE", "Version": version("simspine")}]
     description = {"Name": name, "BIDSVersion": BIDS_VERSION, "DatasetType": "raw", "GeneratedBy": made_by}
     files = {"dataset_description.json": 0, "README": 0, "participants.tsv": 0}
-    labels: dict[str, ExportTrial] = {}  # of trials, as a file system that ignores case has them
+    labels: dict[str, str] = {}  # of subjects and trials, as a file system that ignores case has them
     for take in takes:
         subject, task = (re.sub(r"[^A-Za-z0-9]", "", text) for text in (take.subject, take.name))
         stem = f"sub-{subject}/motion/sub-{subject}_task-{task}_tracksys-SIMSPINE"
-        taken = labels.setdefault(stem.casefold(), take)
         if not subject or not task:
             raise InputError(f"{take.path}: BIDS names subjects and tasks by A-Z, a-z and 0-9; rename it.")
-        if taken is not take:
-            raise InputError(f"{take.path} would be {stem} in BIDS, as {taken.path}; rename the trial or the subject.")
+        for label, whose in ((f"sub-{subject}", take.subject), (stem, take.path)):
+            if (taken := labels.setdefault(label.casefold(), whose)) != whose:
+                raise InputError(f"{whose} would be {label} in BIDS, as {taken}; rename the trial or the subject.")
         if len(stem.rpartition("/")[2]) > MAX_STEM_BYTES:
             text = f"{take.path:.100}: its BIDS files would have names longer than systems take"
             raise InputError(f"{text}; shorten the name of the subject or the trial.")

@@ -25,8 +25,6 @@ from simspine.core.errors import InputError, naming_content
 from simspine.io.atomic import atomic_path, write_text
 from simspine.learning.options import DescentSettings, SayLine
 
-# Learning rate and moving average, which depend on the step.
-
 _WARMUP_START_SHARE = 1e-5  # first learning rate of the warm-up, as a share of the greatest (MMPose)
 
 
@@ -126,8 +124,6 @@ def _flat_options(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any
         flat |= _flat_options(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {prefix + key: value}
     return flat
 
-
-# The loop.
 
 CHECKPOINT_FILE = "checkpoint.pt"
 TOTAL_LOSS = "total"

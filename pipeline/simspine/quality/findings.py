@@ -266,7 +266,6 @@ def where_true(mask: np.ndarray) -> tuple[int, ...]:
     return tuple(int(k) for k in np.flatnonzero(mask))
 
 
-# The limits of the checks.
 _RAD = np.radians(1.0)
 _SI_PER_UNIT = dict.fromkeys(("m/s", "m/s²", "px", "frames", "1"), 1.0)
 _SI_PER_UNIT |= {"deg": _RAD, "deg/s": _RAD, "cm": 0.01, "%": 0.01}

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from simspine.core.arrays import frame_ranges, runs_of_frames
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, require_known
 from simspine.core.filtering import at_frames
 from simspine.core.skeletons import load_skeleton, skeleton_of_names, translate
 from simspine.core.types import Camera, Keypoints, Markers
@@ -65,6 +65,10 @@ class Delayed:
     source: Any
     delays: ValuePerView | Literal["find"] = "find"
     drift: ValuePerView | None = None
+
+    def __post_init__(self):
+        if isinstance(self.delays, str):
+            require_known("text for delays", (self.delays,), ("find",))
 
 
 def follow_in_step(
@@ -233,7 +237,7 @@ def _without_points_far_outside(keypoints: Keypoints, cameras: Sequence[Camera])
         return keypoints
     size = np.array([camera.size for camera in cameras])[:, None]
     outside = np.any((keypoints.xy <= -size) | (keypoints.xy >= 2 * size), axis=-1)
-    if not 0 < outside.mean() < MOST_OUTSIDE:
+    if not outside.any() or outside.mean() >= MOST_OUTSIDE:
         return keypoints
     views = ", ".join(camera.name for camera, lost in zip(cameras, outside.any((0, 2)), strict=True) if lost)
     warn_assumed(f"{views}: {outside.sum()} points lie far outside the image; taken as missing. Are these pixels?")

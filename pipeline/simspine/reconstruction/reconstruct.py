@@ -10,6 +10,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simspine.core.arrays import with_checked_arguments
 from simspine.core.errors import InputError, require_known
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.io.calibration import read_calibration
@@ -355,6 +356,7 @@ def _recording(source: VideosOrKeypoints, cameras: list[Camera], progress: Progr
     return TrialSource(cameras, videos=video_files(plain), delays=delays, progress=progress)
 
 
+@with_checked_arguments
 def video_files(source: str | PathLike | Sequence[str | PathLike]) -> tuple[Path, ...]:
     """The video files named, or those in a folder."""
     if not isinstance(source, str | PathLike):

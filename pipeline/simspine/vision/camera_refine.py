@@ -111,7 +111,7 @@ def refine_cameras(
         For fewer than two views, and for a view that saw too little.
     """
     prior = prior or CameraPrior()
-    _check_refinement_input(keypoints, cameras, min_confidence)
+    check_refinement_input(keypoints, cameras, min_confidence)
     cameras, clocks = list(cameras), np.zeros((keypoints.views, 2))
     sample = sample_frames_seen(keypoints, min_confidence)
     errors = [_reprojection_errors_used(sample, cameras)]
@@ -217,10 +217,12 @@ def refinement_table(refined: Refined) -> list[dict]:
     return rows
 
 
-def _check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
+def check_refinement_input(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence: float) -> None:
     """`InputError` for fewer than two cameras, few frames, or too few observations by a camera or in common."""
     if len(cameras) < 2:
         raise InputError("one camera: two or more are wanted, since cameras are compared with one another.")
+    if len(cameras) != keypoints.views:
+        raise InputError(f"{keypoints.views} views of keypoints but {len(cameras)} cameras; expected as many.")
     for view, camera in enumerate(cameras):
         found = int((keypoints.confidence[:, view] >= min_confidence).sum())
         if found < MIN_OBSERVATIONS_PER_VIEW:

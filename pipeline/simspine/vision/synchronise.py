@@ -18,7 +18,7 @@ from simspine.core.geometry import undistort_pixels
 from simspine.core.types import Camera, Keypoints
 from simspine.vision.bundle_adjustment import GEOMETRY_PARAMETERS, CameraPrior
 from simspine.vision.camera_check import epipolar_distances_px
-from simspine.vision.camera_refine import refine_cameras
+from simspine.vision.camera_refine import check_refinement_input, refine_cameras
 
 MIN_SHARED_FRAMES = 10  # least number of frames that all views show
 DRIFT_UNIT_FRAMES = 1000  # frames over which a drift is stated
@@ -81,7 +81,7 @@ def per_view(values: ValuePerView, views: Sequence[str], what: str = "delays") -
     """
     if isinstance(values, Mapping):
         require_known("view", values, views, what)
-        return np.array([float(values.get(name, 0.0)) for name in views])
+        values = [values.get(name, 0.0) for name in views]
     found = require_numbers(what, values).ravel()
     if len(found) != len(views):
         raise InputError(f"{what}: {len(found)} values for {len(views)} views ({', '.join(views)}); give one for each.")
@@ -173,6 +173,7 @@ def find_delays(keypoints: Keypoints, cameras: Sequence[Camera], min_confidence:
     InputError
         Where the person moves too little.
     """
+    check_refinement_input(keypoints, cameras, min_confidence)
     people = np.concatenate([keypoints.xy, keypoints.confidence[..., None]], -1)[:, :, None]
     coarse = whole_frames_of_people(people, cameras, keypoints.rate, min_confidence=min_confidence)
     return refined_delays(keypoints, cameras, coarse, min_confidence)

@@ -117,7 +117,8 @@ _IMAGE_SHARE = 0.03  # of the longer image side: a detection with a larger error
 def triangulate(keypoints: Keypoints, cameras: Sequence[Camera], **options) -> Markers:
     """Points in space from 2D points of several views, with covariance.
 
-    Robust least squares of the reprojection errors. Method and equations: docs/cameras.md.
+    Robust least squares of the reprojection errors. Method and equations: docs/cameras.md. Cameras and their order are
+    taken as right, by the covariance too: `check_cameras` compares them.
     `simspine.vision.triangulation.triangulate_with_report` returns a `TriangulationReport` as well.
 
     Parameters

@@ -14,7 +14,7 @@ from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
 from simspine.core.errors import InputError, printable, require_ending
 from simspine.core.types import Camera, Keypoints
 from simspine.io.atomic import atomic_path, write_text
-from simspine.io.calibration import write_calibration
+from simspine.io.calibration import check_distances, write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import Stills, open_recordings
 from simspine.io.video import TOLERATED_FRAMES, Video
@@ -229,6 +229,7 @@ def calibrate_by_board(
         raise InputError(f"recordings give cameras their names, and two have the same: {', '.join(names)}. Rename one.")
     views, rows = find_boards_in_recordings(board, recordings, floor, frames)
     calibrated = calibrate_boards(views, int(np.flatnonzero(rows == floor)[0]), lens)
+    check_distances(calibrated.cameras, out)
     write_figures(figures, _calibration_figures(calibrated))
     write_calibration(out, list(calibrated.cameras))  # last: the same command is refused once it is there
     _print_tables(calibrated, views.board)
@@ -238,36 +239,36 @@ def calibrate_by_board(
 def find_boards_in_recordings(
     board: Board, recordings: Sequence[BoardRecording], floor: int, frames: int
 ) -> tuple[BoardViews, np.ndarray]:
-    """Corners of the board in evenly spread frames of all recordings, and numbers of these frames in the first one."""
+    """Corners of the board in evenly spread frames of all recordings, and the numbers of these frames."""
     # The last frames of a video may not decode.
-    counts = [r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings]
+    count = min(r.frames - TOLERATED_FRAMES if isinstance(r, Video) else r.frames for r in recordings)
     last = min(recording.frames for recording in recordings) - 1
     if not 0 <= floor <= last:
         raise InputError(f"frame {floor} is named for the floor, but the recordings have 0 to {last}.")
-    rows = [np.union1d(evenly_spread(max(count, 1), frames), [floor]) for count in counts]
+    rows = np.union1d(evenly_spread(max(count, 1), frames), [floor])
     xy = _corners_found(board, recordings, rows)
     if board.rows % 2 == 0 and not np.isfinite(xy).any():
         board = replace(board, legacy=True)
         xy = _corners_found(board, recordings, rows)
     for v, recording in enumerate(recordings):
         if not np.isfinite(xy[:, v]).any():
-            text = f"{recording.path}: a {board} is in none of the {len(rows[v])} images searched"
+            text = f"{recording.path}: a {board} is in none of the {len(rows)} images searched"
             raise InputError(f"{text}. Check --squares and --dictionary, and the white margin around the board.")
     names, sizes = tuple(r.name for r in recordings), tuple(r.size for r in recordings)
-    return BoardViews(board, names, sizes, xy), rows[0]
+    return BoardViews(board, names, sizes, xy), rows
 
 
-def _corners_found(board: Board, recordings: Sequence[BoardRecording], rows: Sequence[np.ndarray]) -> np.ndarray:
-    """(frames, cameras, corners, 2) px, NaN = not seen. rows: frame numbers of each recording, maybe fewer of one."""
-    xy = np.full((max(map(len, rows)), len(recordings), len(board.corners), 2), np.nan)
+def _corners_found(board: Board, recordings: Sequence[BoardRecording], rows: np.ndarray) -> np.ndarray:
+    """(frames, cameras, corners, 2) px, NaN = not seen. rows: numbers of the frames, those of one instant in all."""
+    xy = np.full((len(rows), len(recordings), len(board.corners), 2), np.nan)
     with progress_bar("looking for the board", quiet=False) as progress:
         done = [0]
 
         def work(v: int) -> None:
-            for i, image in enumerate(recordings[v].at(rows[v].tolist())):
+            for i, image in enumerate(recordings[v].at(rows.tolist())):
                 xy[i, v] = find_board(board, image)
                 done[0] += 1
-                progress(done[0], sum(map(len, rows)))
+                progress(done[0], len(rows) * len(recordings))
 
         map_on_threads(work, range(len(recordings)), os.cpu_count() or 1)
     return xy

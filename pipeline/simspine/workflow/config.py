@@ -94,6 +94,8 @@ class Config(Options):
             require_distinct_files(f"trials of {name}", person.trials)
             if name.lower() in (*RESERVED_NAMES, f"{self.name}.h5".lower()):
                 raise ValueError(f"subjects.{name}: {name!r} is the name of something else in the results; rename it")
+            if taken := [trial for trial in person.trials if f"{trial}_people" in person.trials]:
+                raise ValueError(f"subjects.{name}.trials.{taken[0]}_people: all people in {taken[0]!r}; rename it")
             if "calibration" in person.trials:
                 raise ValueError(f"subjects.{name}.trials.calibration: the data set keeps cameras there; rename it")
             if not person.trials:

@@ -345,18 +345,22 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
     return None
 
 
-def check_as_made(paths: RunPaths, trial: str, *later: str) -> None:
-    """`InputError` where a file of a trial, or one that a stage read, is not what its manifest says. later: stages."""
+def check_as_made(paths: RunPaths, trial: str, *later: str) -> list[str]:
+    """The files of a trial that no manifest lists; `InputError` where one of the others, or one that a stage read, is
+    not what its manifest says. later: stages."""
     kinds = (paths.keypoints, paths.cameras, paths.points, paths.markers, paths.kinematics, paths.vertebrae)
     files = (*(kind(trial) for kind in kinds), paths.quality(trial), paths.model, paths.scaling)
     entries: dict[str, dict] = {}  # manifests by the folders of the files
     found: dict[str, set[str]] = {}  # checksums of the files of a name
+    unlisted = []
     for file in filter(Path.is_file, (*files, *paths.filled_files(trial))):
         folder = file.parent.name
         manifest_trial = None if folder in ("cameras", "model") else trial
         entries[folder] = read_task_manifest(paths.manifest(MADE_BY_KEY.get(folder, folder), manifest_trial))
         made, checksum = entries[folder].get("outputs", {}).get(file.name), file_checksum(file)
-        if made not in (None, checksum):
+        if made is None:
+            unlisted.append(f"{folder}/{file.name}")
+        elif made != checksum:
             raise InputError(f"{file} is not as it was made: changed, or damaged. Run `simspine run` again.")
         if file in files:
             found.setdefault(file.name, set()).add(checksum)
@@ -366,6 +370,7 @@ def check_as_made(paths: RunPaths, trial: str, *later: str) -> None:
         if others := [name for name, checksum in read if checksum not in found.get(name, (checksum,))]:
             text = f"{paths.folder / folder}: {trial} was made from another {others[0]} than there is now"
             raise InputError(f"{text}; did a run stop in between? Run `simspine run` again.")
+    return unlisted
 
 
 def _file_checksums(outputs: tuple[Path, ...]) -> dict[str, str]:

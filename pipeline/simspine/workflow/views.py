@@ -44,7 +44,7 @@ from simspine.workflow.config import Config, read_config
 from simspine.workflow.dataset import check_figures
 from simspine.workflow.inputs import Context, timing_in
 from simspine.workflow.results import read_trial
-from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json
+from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json, read_task_manifest
 
 MAX_DURATION_RATIO = 1.5  # of two trials compared: half of a recording, or its rate halved, make 2
 VIEWABLE_STAGES = ("keypoints", "points", "markers", "kinematics", "vertebrae")  # folders with a .h5 per trial
@@ -146,6 +146,8 @@ def _warn_of_other_trials(first: SolvedTrial, last: SolvedTrial) -> None:
     thighs = [1e3 * sum(femur_lengths(trial.sized.body).values()) / 2 for trial in (first, last)]
     if abs(np.log(thighs[1] / thighs[0])) > ScalingOptions().max_asymmetry:  # more than two thighs of one person differ
         warnings.warn("The thighs are {:.0f} and {:.0f} mm long. Is this one person?".format(*thighs), stacklevel=2)
+    if np.array_equal(first.markers.xyz, last.markers.xyz, equal_nan=True):
+        warnings.warn("Both trials have the same markers: one recording. No difference is the person's.", stacklevel=2)
 
 
 def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
@@ -160,6 +162,8 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
             with naming_content(summary, "as `simspine run` writes it"):
                 trials = json_or_empty(summary)["trials"]
                 check_figures(summary, {name: trials[name]} if name in trials else {})
+        else:
+            warnings.warn(f"{file} is missing: settings are not compared. Run `simspine export`.", stacklevel=2)
         with naming_content(file, "as `simspine run` writes it"):
             said.append(origin and {"version": origin["versions"]["simspine"], **origin["configuration"]})
     names = set().union(*said).difference(("name", "results", "subjects", "report", "capture", "virtual"))
@@ -171,7 +175,7 @@ def _warn_of_other_settings(places: Sequence[tuple[RunPaths, str]]) -> None:
 
 def _given_differently(places: Sequence[tuple[RunPaths, str]]) -> str:
     """What was given of the person and the body in one way here and in another there, and what follows; '' if alike."""
-    first, last = (read_json(paths.scaling) for paths, _ in places)
+    first, last = (_given_of_person(paths) for paths, _ in places)
     keys = ("height", "mass", "recipe", "marker_set")
     found = [key for key in keys if key in first and first[key] != last.get(key, first[key])]
     pairs = (f"{key.replace('_', ' ')} {first[key] or 'unknown'} and {last[key] or 'unknown'}" for key in found)
@@ -179,6 +183,16 @@ def _given_differently(places: Sequence[tuple[RunPaths, str]]) -> str:
     if found != ["mass"]:
         follows = "Lengths cannot be compared, and angles may differ for it."
     return f"Given differently: {', '.join(pairs)}. {follows}" if found else ""
+
+
+def _given_of_person(paths: RunPaths) -> dict:
+    """The content of scaling.json; of a recipe or marker set of the user's, its file's name with a checksum."""
+    given = read_json(paths.scaling)
+    inputs = dict(read_task_manifest(paths.manifest("scale")).get("fingerprint", {}).get("inputs", ()))
+    for key in ("recipe", "marker_set"):
+        if checksum := inputs.get(Path(str(given.get(key))).name):
+            given[key] = f"{given[key]} (SHA-256 {checksum[:8]}…)"
+    return given
 
 
 def _recorded_differently(trials: Sequence[SolvedTrial]) -> str:
@@ -229,8 +243,10 @@ def find_trial(folder: Path, subject: str | None, trial: str | None) -> tuple[Ru
 
 
 def _readable_trial(paths: RunPaths, trial: str) -> tuple[RunPaths, str]:
-    """Both, after `check_as_made`; warns of a trial that the configuration of the last run does not have."""
-    check_as_made(paths, trial)
+    """Both; warns of files that `check_as_made` cannot check, and of trials that the last run's configuration lacks."""
+    if unlisted := check_as_made(paths, trial):
+        text = f"{paths.folder}: no manifest lists {names_text(unlisted)}, so damage and changes would not be noticed"
+        warnings.warn(f"{text}. Copy results with their folder 'manifests', or run again.", stacklevel=2)
     config = _config_of_run(paths.results)
     person = None if config is None else config.subjects.get(paths.subject)
     if config is not None and (person is None or trial not in person.trials):

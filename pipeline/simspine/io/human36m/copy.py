@@ -151,7 +151,6 @@ def find_rigs(folders: Sequence[Path], subjects: Sequence[str], lens: str | None
     return None
 
 
-# The files of a copy.
 _PLAUSIBLE_LEG_LENGTHS_M = (0.5, 1.25)  # m, thigh and shank together; adults: 0.7–1.0
 _LEG_BONES = (("RHip", "RKnee"), ("RKnee", "RAnkle"), ("LHip", "LKnee"), ("LKnee", "LAnkle"))
 
