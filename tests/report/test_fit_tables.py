@@ -33,7 +33,7 @@ def markers():
 
 def test_a_row_for_each_camera():
     table = camera_table(report().of_points(["LHip"]), "640 × 480 px", {}, {}, 50.0)
-    assert "1 points of one person in 10 frames, without markers on the skin; images of 640 × 480 px." in table.caption
+    assert "1 points of one person in 10 frames, skin markers excluded; images of 640 × 480 px." in table.caption
     assert table.rows == (
         ("left", "100 % of 10", "0 %", "7.0", "7.0"),
         ("right", "100 % of 10", "50 %", "7.0", "7.0"),

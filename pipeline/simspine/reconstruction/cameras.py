@@ -14,11 +14,11 @@ from simspine.core.geometry import rotation_angle
 from simspine.core.skeletons import read_correspondence
 from simspine.core.types import Camera, Keypoints, Markers
 from simspine.quality import assess
-from simspine.quality.findings import Finding, Severity, warning
+from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning
 from simspine.reconstruction.stage import Known, Stage
 from simspine.vision.camera_bump import find_bump
 from simspine.vision.camera_check import CameraCheck, check_cameras, join_recordings, same_rig, select_views
-from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, refine_cameras, sample_frames_seen
+from simspine.vision.camera_refine import MIN_OBSERVATIONS_PER_VIEW, Refined, refine_cameras, sample_frames_seen
 from simspine.vision.options import CameraOptions, DetectionOptions, FilterOptions, MergeOptions, TriangulationOptions
 from simspine.vision.person_frame import vertical_of_world
 from simspine.vision.points import locate_points, make_markers
@@ -165,23 +165,33 @@ def _judged_rig(
     used = list(cameras)
     for view, camera in zip(compared.views, refined.cameras, strict=True):
         used[view] = camera
-    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
+    refinement = _refinement_finding(cameras, used, compared, refined)
+    return JudgedCameras(
+        tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
+    )
+
+
+def _refinement_finding(
+    cameras: Sequence[Camera], used: Sequence[Camera], compared: ComparedCameras, refined: Refined
+) -> Finding:
+    """What refinement changed; a warning where the given cameras did not fit, with the first reason."""
     changes = {given.name: camera_change(given, camera) for given, camera in zip(cameras, used, strict=True)}
     for view, median in zip(compared.views, refined.given_view_median_px, strict=True):
         changes[cameras[view].name]["calibrated_px"] = float(median)
-    doubted = [finding for finding in compared.findings if finding.severity is not Severity.INFO]
-    why = "".join(f" The given ones did not fit: {finding.message.partition('. ')[0]}." for finding in doubted[:1])
+    (before, after), (p90_before, p90_after) = refined.median_px, refined.p90_px
     text = (
         "cameras were refined by bundle adjustment of the detected points of the person; scale and world axes are the "
         f"given calibration's. Reprojection errors of the detections kept, median and 90th percentile: {before:.1f} "
         f"and {p90_before:.1f} px before, {after:.1f} and {p90_after:.1f} px after. Cameras changed by up to "
-        f"{largest_change(changes)}.{why}"
+        f"{largest_change(changes)}."
     )
-    severity = Severity.WARNING if doubted else Severity.INFO
-    refinement = Finding(CAMERA_REFINED_CODE, severity, text, figures=changes)
-    return JudgedCameras(
-        tuple(used), (refinement, *_downgraded_if_refined(compared.findings, left.findings)), left.checks
-    )
+    doubted = next((finding for finding in compared.findings if finding.severity is not Severity.INFO), None)
+    if doubted is None:
+        return Finding(CAMERA_REFINED_CODE, Severity.INFO, text, figures=changes)
+    limit = THRESHOLDS.get(doubted.code)
+    tolerated = f" (tolerated: {limit.value:g} {limit.unit})" if limit else ""
+    text += f" The given ones did not fit: {doubted.message.partition('. ')[0].rstrip('.')}{tolerated}."
+    return Finding(CAMERA_REFINED_CODE, Severity.WARNING, text, figures=changes)
 
 
 def camera_change(given: Camera, refined: Camera) -> dict[str, float]:

@@ -11,6 +11,7 @@ from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
 from simspine.core.arrays import frame_ranges, mean_of_known
+from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
 from simspine.quality.doubts import with_doubts
@@ -205,8 +206,6 @@ def short_name(figure: ClinicalFigure) -> str:
 
 def ends_in_words(figure: ClinicalFigure) -> str:
     """'22° left … 17° right' or '2° … 34° flexion'; with numbers alone where the sign has no words."""
-    if figure.is_change:
-        return page.page_words("usable")["from_mean"]
     signs, opposites = _SIGN.findall(tables.label_with_sign(figure)), page.page_words("opposites")
     positive = signs[0] if signs else short_name(figure).split()[-1]
     if positive not in opposites or figure.minimum is None or figure.maximum is None:
@@ -214,7 +213,8 @@ def ends_in_words(figure: ClinicalFigure) -> str:
     ends = (figure.minimum, figure.maximum)
     low, high = (f"{number_text(abs(end), 0)}{UNIT_SIGNS[figure.unit]}" for end in ends)
     of_low, of_high = (positive if round(end) >= 0 else opposites[positive] for end in ends)
-    return " … ".join([low + f" {of_low}" * (of_low != of_high), f"{high} {of_high}"])
+    of_mean = page.page_words("usable")["of_mean"] * figure.is_change
+    return " … ".join([low + f" {of_low}" * (of_low != of_high), f"{high} {of_high}{of_mean}"])
 
 
 def levels_between_markers(levels: Iterable[str], markers: Markers) -> list[str]:
@@ -346,14 +346,25 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     The fit over all frames, which gives a posterior, leaves inferred markers out.
     """
     report, result = trial.triangulation, trial.result
-    sizes = tables.image_sizes(trial.cameras)
+    sizes = tables.image_sizes(trial.cameras) + _sizes_at_person(trial)
     seen = None if report is None else detected_points(report, trial.markers)
     changes, delays = camera_changes(trial.findings), camera_delays(trial.findings)
-    cameras = () if seen is None else (tables.camera_table(seen, sizes, changes, delays, trial.spine.rate),)
+    cameras = () if seen is None else (tables.camera_table(seen, sizes, changes, delays=delays, rate=trial.spine.rate),)
     unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
     columns = zip(result.marker_names, result.marker_error.T, strict=True)
     fitted = {name: distance for name, distance in columns if name not in unfitted}
     return (*cameras, tables.point_table(report, trial.markers, fitted))
+
+
+def _sizes_at_person(trial: SolvedTrial) -> str:
+    """A sentence on what 1 px and 1 ms are at the person, mm; '' where nothing is known."""
+    if not trial.cameras or trial.spine.frames < 2 or not trial.markers.present.any():
+        return ""
+    xyz = markers_in_frame(trial.markers, "z_up").xyz
+    middle, steps = np.nanmean(xyz, (0, 1)), np.linalg.norm(np.diff(xyz, axis=0), axis=-1)
+    pixel = np.median([1e3 * np.linalg.norm(middle - camera.centre) / camera.K[0, 0] for camera in trial.cameras])
+    speed = np.nanpercentile(steps, 95) * trial.spine.rate
+    return page.page_words("fit")["at_person"].format(pixel=pixel, speed=speed)
 
 
 def page_findings(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -128,10 +128,15 @@ def refine_cameras(
         elif rounds >= REFINEMENT_ROUNDS:
             break
     errors.append(_reprojection_errors_used(sample, current))
-    (m0, m1), (p0, p1) = (tuple(float(np.nanpercentile(e, q)) for e in errors) for q in (50, 90))
-    by_view = median_of_known(errors[0].swapaxes(0, 1).reshape(len(cameras), -1))
+    medians, p90s = np.array([np.nanpercentile(each, (50, 90)) for each in errors]).T.tolist()
     return Refined(
-        cameras, prior, refined, seen=seen, median_px=(m0, m1), p90_px=(p0, p1), given_view_median_px=by_view
+        cameras,
+        prior,
+        refined,
+        seen=seen,
+        median_px=tuple(medians),
+        p90_px=tuple(p90s),
+        given_view_median_px=median_of_known(errors[0].swapaxes(0, 1).reshape(len(cameras), -1)),
     )
 
 
