@@ -115,7 +115,7 @@ def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found, mon
     assert 0 < len(usable_table(found).rows) <= 5
     monkeypatch.setattr("simspine.report.trial_sections.MOST_USABLE", 50)
     table, spine = usable_table(found), found.spine
-    rows = {row[0]: [cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows}
+    rows = {row[0].partition(":")[0]: [cell.replace("\u00a0", " ") for cell in row[1:]] for row in table.rows}
     ranks = [(bool(side_of(one)), one.verdict is not Observability.MEASURED) for one in usable_figures(found)]
     assert ranks == sorted(ranks)
     moved, checked = [], 0
@@ -129,7 +129,7 @@ def test_the_ranges_to_use_are_those_of_the_arrays_with_their_moments(found, mon
             moved.append((span / spread, label))
             if label in rows:
                 checked += 1
-                _, _, at, stated = rows[label]
+                _, at, stated = rows[label]
                 assert stated.removeprefix("at least ") == interval_text(span, spread, "deg").replace("\u00a0", " ")
                 edges = {0: " (start)", 1: " (start)", spine.frames - 2: " (end)", spine.frames - 1: " (end)"}
                 ends = (f"{spine.time[end]:.2f}{edges.get(int(end), '')}" for end in (low, high))
@@ -185,7 +185,7 @@ def test_the_player_begins_with_the_ranges_to_use(found):
     """Every panel shown first is of a range in the table at the top, without what is not a result."""
     curves = scene_of_trial(found).curves
     chosen = list(dict.fromkeys(curve.panel or curve.label for curve in curves if curve.chosen))
-    rows = [row[0] for row in usable_table(found).rows]
+    rows = [row[0].partition(":")[0] for row in usable_table(found).rows]
     plain = [name.lower().removeprefix("left ").removeprefix("right ").partition(",")[0] for name in rows]
     assert chosen
     for title in chosen:

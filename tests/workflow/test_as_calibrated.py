@@ -42,9 +42,10 @@ def test_the_page_says_how_much_ranges_change_with_the_given_calibration(copied)
     changes = [abs(after[label] - before[label]) for label in before if label in after]
     assert max(changes) > 0.5
     table = usable_table(trial, other)
-    assert table.columns[-1] == "Before cameras were refined"
+    assert table.columns[-1] == "Before refinement"
     plain = {re.sub(r" \(\+[^)]*\)", "", label): value for label, value in after.items()}
-    known = {row[0]: row[-1] for row in table.rows if row[0] in plain}
+    names = [row[0].partition(":")[0] for row in table.rows]
+    known = {name: row[-1] for name, row in zip(names, table.rows, strict=True) if name in plain}
     assert len(known) > 1
     assert known == {name: f"{plain[name]:.0f}°" for name in known}
 
@@ -55,4 +56,4 @@ def test_a_calibration_that_fitted_or_does_not_point_up_is_not_tried_again(copie
     turned = warning("world_vertical", "z does not point up", "Turn it.")
     for findings in ((), (replace(MISFIT, severity="info"),), (MISFIT, turned)):
         assert solved_as_calibrated(context, with_findings(found, *findings)) is None
-    assert "Before cameras were refined" not in usable_table(found).columns
+    assert "Before refinement" not in usable_table(found).columns

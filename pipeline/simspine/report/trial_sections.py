@@ -174,9 +174,8 @@ def usable_table(trial: SolvedTrial, as_calibrated: SolvedTrial | None = None) -
         parts = zip(one.ends, edges, one.cut, strict=True)
         moments = " … ".join(number_text(time[frame], 2) + edge * is_cut for frame, edge, is_cut in parts)
         source, before = re.split("[:,]", one.decided_by)[0], (f"{given.get(one.label, np.nan):.0f}°",) * bool(given)
-        rows.append(
-            (_plain_label(one), source, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one), *before)
-        )
+        name = f"{_plain_label(one)}: {source}"
+        rows.append((name, ends_in_words(one), f"{moments}\u00a0s", tables.range_cell(one), *before))
     words, misfit = page.page_words("usable"), did_not_fit(trial.findings)
     changes = {one: abs(given[one.label] - tables.range_of(one)) for one in figures if one.label in given}
     caption = words["caption"].format(count=len(figures), shown=len(rows)) + words["misfit"] * misfit
