@@ -294,7 +294,7 @@ def test_the_page_of_one_frame_has_values_and_a_posture_and_no_time(body, tmp_pa
     value, reach = np.degrees(rec.tka[0]), 1.96 * max(np.degrees(rec.spine.tka_sd[0]), 8.0)  # least error in people
     assert f"Thoracic kyphosis {value:.0f} ± {reach:.0f}°" in text
     assert rec.spine.lla_sd[0] > 0.8 * np.radians(11.25), "lordosis is assumed, so without a value"
-    assert "Lumbar lordosis, and so lumbar flexion, was not measured" in text
+    assert "Lumbar lordosis, and so lumbar flexion:</b> not measured" in text
     assert "The spine in both planes" in text
     assert '"curves":[]' in text
     assert '"frames":1' in text

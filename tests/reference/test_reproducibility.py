@@ -172,6 +172,11 @@ class TestOnePipelineUnderEverySetOfKernels:
 
     def test_findings(self, computed):
         for a, b in pairs(computed, "*/S*/quality/*.json"):
+            for one, other in zip(a["findings"], b["findings"], strict=True):
+                figures, others = one.pop("figures", {}), other.pop("figures", {})
+                assert figures.keys() == others.keys()
+                for name, row in figures.items():
+                    assert row == pytest.approx(others[name], rel=SAME_SHARE, abs=SAME_SHARE)
             assert a == b
 
     @pytest.mark.long

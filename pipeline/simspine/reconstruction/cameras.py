@@ -27,6 +27,7 @@ from simspine.vision.triangulation import usable_confidence
 
 CAMERA_REFINED_CODE = "camera_refined"  # code of the finding that cameras were refined
 REFINEMENT_REMOVED_IT = "Refinement removed it."
+_CHANGES = ("moved_mm", "turned_deg", "focal_percent", "principal_px")  # of a camera, by refinement
 _MOST_NORMALISED, _MOST_PER_CENT = 1.5, 100.0  # largest coordinate of 2D points that are shares of the image, not px
 _ONE_PLACE_M = 1e-3  # cameras closer together than this count as one place
 WORLD_VERTICAL_CODE = "world_vertical"
@@ -139,12 +140,18 @@ def did_not_fit(findings: Sequence[Finding]) -> bool:
 
 def camera_changes(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, float]]:
     """{camera: `camera_change`, and its median reprojection error as calibrated}; {} without refinement."""
-    return next((finding.figures for finding in findings if finding.code == CAMERA_REFINED_CODE), {})
+    return _figures_of(findings, CAMERA_REFINED_CODE, _CHANGES)
 
 
 def camera_delays(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, float]]:
     """{camera: its delay behind the first, frames, and the standard deviation}; {} where cameras were not compared."""
-    return next((finding.figures for finding in findings if finding.code == assess.CAMERA_CLOCKS_CODE), {})
+    return _figures_of(findings, assess.CAMERA_CLOCKS_CODE, ("delay_frames", "sd_frames"))
+
+
+def _figures_of(findings: Sequence[Finding], code: str, names: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """The figures of the cameras that have all these names."""
+    found = [finding.figures for finding in findings if finding.code == code]
+    return {camera: row for figures in found[:1] for camera, row in figures.items() if {*names} <= row.keys()}
 
 
 def _judged_rig(
@@ -196,18 +203,15 @@ def _refinement_finding(
 
 def camera_change(given: Camera, refined: Camera) -> dict[str, float]:
     """How far a camera moved and turned, and how its focal length and principal point changed."""
-    return {
-        "moved_mm": 1e3 * float(np.linalg.norm(refined.centre - given.centre)),
-        "turned_deg": float(np.degrees(rotation_angle(refined.R @ given.R.T))),
-        "focal_percent": 100 * float(refined.K[0, 0] / given.K[0, 0] - 1),
-        "principal_px": float(np.linalg.norm(refined.K[:2, 2] - given.K[:2, 2])),
-    }
+    moved = 1e3 * np.linalg.norm(refined.centre - given.centre)
+    turned = np.degrees(rotation_angle(refined.R @ given.R.T))
+    longer, shifted = refined.K[0, 0] / given.K[0, 0] - 1, np.linalg.norm(refined.K[:2, 2] - given.K[:2, 2])
+    return dict(zip(_CHANGES, map(float, (moved, turned, 100 * longer, shifted)), strict=True))
 
 
 def largest_change(changes: Mapping[str, Mapping[str, float]]) -> str:
     """'12 mm, 0.4° and 0.3 % of focal length': the largest of the changes of cameras, each on its own."""
-    names = ("moved_mm", "turned_deg", "focal_percent")
-    moved, turned, focal = (max(abs(change[name]) for change in changes.values()) for name in names)
+    moved, turned, focal, _ = (max(abs(change[name]) for change in changes.values()) for name in _CHANGES)
     return f"{moved:.0f} mm, {turned:.1f}° and {focal:.1f} % of focal length"
 
 

@@ -189,7 +189,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     if did_not_fit(trial.findings):
         changes = camera_changes(trial.findings)
         parts.insert(0, words["misfit"].format(size=f" by up to {largest_change(changes)}" if changes else ""))
-    parts += [words["hips"]] * any("Hip" in source for source in trial_sections.segment_sources(trial)["pelvis"])
+    _, seen_pelvis = trial_sections.segment_sources(trial)["pelvis"]
+    parts += [words["hips"]] * ("Hip" in seen_pelvis.partition("detected: ")[2])
     if on_back := _views_of_skin_markers(trial):
         parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):

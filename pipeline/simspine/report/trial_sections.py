@@ -257,7 +257,8 @@ def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
         cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
         text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
         is_on_axis = all(name in said["axis"] for found in names.values() for name in found)
-        text = words["excluded"].format(text, said["excluded"]) if any(name in text for name in said["axis"]) else text
+        if not {*said["axis"]}.isdisjoint(names[words["kinds"][Origin.DETECTED]]):
+            text = words["excluded"].format(text, said["excluded"])
         sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
     return sources
 
