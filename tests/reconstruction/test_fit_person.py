@@ -205,7 +205,7 @@ def test_points_of_a_region_off_alike_in_space_bend_no_body(fitted):
     assert abs(found.curve_mean[:6].sum() - sized.person.curve_mean[:6].sum()) < np.radians(4)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_where_points_beside_the_spine_lie_on_a_person_is_in_their_intervals(rounds):
     """Of another anatomy, seen by a detector; errors are 1.8 of what the posture alone is unsure of."""
     trials = next(trials_of_people("foreign", StudySize(subjects=1, frames=100)))[:2]

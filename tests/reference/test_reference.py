@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from reference import TOLERANCE, allowed, computed, difference, differences, stored, too_large
 
-SLOW = [pytest.param(case, marks=pytest.mark.slow) for case in ("demo", "virtual")]
+SLOW = [pytest.param("demo", marks=pytest.mark.slow), pytest.param("virtual", marks=pytest.mark.long)]
 
 
 @pytest.mark.parametrize("case", ["inverse_kinematics", "fit_trials", *SLOW])
