@@ -188,6 +188,7 @@ class TestOnePipelineUnderEverySetOfKernels:
                 same(reference[name].xyz, other[name].xyz, absolute=SAME_M)
             same(reference["angles"], other["angles"], absolute=SAME_RAD)
 
+    @pytest.mark.long
     def test_threads_of_blas_and_the_folder_change_no_bit(self, pipeline, computed, tmp_path):
         """All files but those that hold times or paths: manifests, provenance, summary, the data set with both."""
         name, place = next(iter(computed.items()))

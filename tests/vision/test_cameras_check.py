@@ -42,6 +42,7 @@ def test_a_fault_is_measured_where_it_is(change, quantity, shown):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_detections_are_judged_within_their_deviations():
     keypoints, true, _ = walk("finetuned", 1)
     given = [*true[:2], undone(true[2], one(centre_x=15.0, centre_y=10.0)), true[3]]

@@ -228,6 +228,7 @@ def test_velocities_of_images_are_those_of_one_velocity_in_space():
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_delays_in_much_noise_lie_in_their_intervals():
     """A walk in slow motion, half a pixel a frame; 4 px of noise in each frame, independent of the others."""
     _, cameras, markers = walk("exact")
