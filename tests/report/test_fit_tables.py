@@ -45,11 +45,12 @@ def test_a_refined_camera_says_how_it_changed_and_how_late_it_is():
     """One that saw too little to be refined has no residual as calibrated; of one not judged nothing is said."""
     changed = {"moved_mm": 12.3, "turned_deg": 0.46, "focal_percent": -0.21, "principal_px": 3.2}
     changes = {"left": changed | {"calibrated_px": 13.1}, "right": changed}
-    delays = {"right": {"delay_frames": -0.5, "sd_frames": 0.25}}
+    delays = {"left": {"delay_frames": 0, "sd_frames": 0}, "right": {"delay_frames": -0.5, "sd_frames": 0.25}}
     table = camera_table(report().of_points(["LHip"]), "", changes, delays, 50.0)
     moved = ("12 mm, 0.5°", "−0.2 %, 3 px")
-    wanted = [("13.1", *moved, "0"), ("–", *moved, "−10 ± 10"), ("–", "–", "–", "0")]
+    wanted = [("13.1", *moved, "0"), ("–", *moved, "−10 ± 10"), ("–", "–", "–", "–")]
     assert [row[5:] for row in table.rows] == wanted
+    assert table.columns[-1] == "Delay behind left, ms"
     assert len(table.columns) == 9
     assert "no independent check" in table.caption
 

@@ -50,10 +50,12 @@ def test_the_page_says_how_much_ranges_change_with_the_given_calibration(copied)
     assert known == {name: f"{plain[name]:.0f}°" for name in known}
 
 
-def test_a_calibration_that_fitted_or_does_not_point_up_is_not_tried_again(copied):
-    """A world that was turned upright has other angles in the room."""
+def test_a_calibration_that_fitted_or_does_not_point_up_is_not_tried_again(copied, monkeypatch):
+    """A world that was turned upright has other angles in the room. Nor in a long trial."""
     context, found = Context(copied.config, "S01"), read_trial(RunPaths(copied.results, "S01"), "bow")
     turned = warning("world_vertical", "z does not point up", "Turn it.")
     for findings in ((), (replace(MISFIT, severity="info"),), (MISFIT, turned)):
         assert solved_as_calibrated(context, with_findings(found, *findings)) is None
+    monkeypatch.setattr("simspine.workflow.stage_files.MOST_FRAMES_SOLVED_AGAIN", found.spine.frames - 1)
+    assert solved_as_calibrated(context, with_findings(found, MISFIT)) is None
     assert "Before refinement" not in usable_table(found).columns

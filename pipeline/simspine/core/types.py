@@ -5,6 +5,7 @@ holds; it may be given as anything that NumPy can read, names and origins as lis
 metres, angles radians, times seconds and frames right-handed. Millimetres and degrees exist in files only.
 """
 
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -191,8 +192,9 @@ class Clocked:
     start: float
 
     @property
+    @abstractmethod
     def frames(self) -> int:
-        raise NotImplementedError
+        """Number of frames."""
 
     @property
     def time(self) -> np.ndarray:

@@ -134,8 +134,8 @@ def add_blocks(band: np.ndarray, blocks: np.ndarray, first: int, shares: np.ndar
 def add_forms(band: np.ndarray, forms: np.ndarray, blocks: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
     """Add Σ_k forms[k, lag, t] · blocks[k] between the control points t and t + lag.
 
-    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. rows, columns: of the entries that are not zero in all
-    blocks, as most are. Each part of the band is visited once."""
+    forms: (k, lags + 1, points). blocks: (k, n, n), symmetric. rows, columns: of the entries to add; most are zero
+    in every block. Each part of the band is visited once."""
     n = blocks.shape[1]
     for point in range(forms.shape[2]):
         for entry in range(rows.size):

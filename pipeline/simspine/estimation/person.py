@@ -130,10 +130,10 @@ def likeliest_coronal_scale(names: Sequence[str], fit: PersonFit, used: float) -
     factor in the prior of the fit.
     """
     coronal = np.flatnonzero(in_coronal_plane(names))
-    people_variance = np.diag(np.linalg.inv(fit.prior_precision))[coronal] / used**2
-    square = fit.solution.constants[coronal] ** 2 / people_variance
-    determined = (1 - np.diag(fit.covariance)[coronal] / people_variance / used**2).sum()
-    mean_square = float(square.sum() / max(determined, 1e-9))
+    prior_variance = np.diag(np.linalg.inv(fit.prior_precision))[coronal]
+    square = fit.solution.constants[coronal] ** 2 / prior_variance
+    determined = (1 - np.diag(fit.covariance)[coronal] / prior_variance).sum()
+    mean_square = used**2 * float(square.sum() / max(determined, 1e-9))
     return max(1.0, float(np.sqrt(likeliest_variance(mean_square, determined, 1.0))))
 
 

@@ -153,7 +153,8 @@ def check_remaining_delays(checks: Sequence[CameraCheck]) -> tuple[Finding, ...]
     verdict = "Not corrected" if is_shown else "None is beyond its ±, so none was corrected"
     text = f"estimated delay behind {checks[0].camera}, in frames: {delays}. {verdict}."
     advice = "If a delay is well beyond its ±, enter it in the trial's `delays`."
-    figures = {camera: {"delay_frames": value, "sd_frames": sd} for camera, (value, sd) in late.items()}
+    rows = {checks[0].camera: (0.0, 0.0)} | late
+    figures = {camera: {"delay_frames": value, "sd_frames": sd} for camera, (value, sd) in rows.items()}
     return (Finding(CAMERA_CLOCKS_CODE, Severity.INFO, text, advice, figures=figures),)
 
 

@@ -144,7 +144,7 @@ def camera_changes(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, flo
 
 
 def camera_delays(findings: Sequence[Finding]) -> Mapping[str, Mapping[str, float]]:
-    """{camera: its delay behind the first, frames, and the standard deviation}; {} where cameras were not compared."""
+    """{camera: its delay behind the first of them, frames, and the standard deviation}; {} without a comparison."""
     return _figures_of(findings, assess.CAMERA_CLOCKS_CODE, ("delay_frames", "sd_frames"))
 
 

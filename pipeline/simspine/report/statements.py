@@ -19,7 +19,7 @@ from simspine.core.types import Origin
 from simspine.io.image_streams import encode_jpeg
 from simspine.io.video import Video, open_videos
 from simspine.quality.findings import THRESHOLDS, Finding, Severity, warning
-from simspine.quality.marker_checks import SKIN_LOST_CODE
+from simspine.quality.marker_checks import HIP_PAIR, SKIN_LOST_CODE
 from simspine.quality.observability import (
     ClinicalFigure,
     Observability,
@@ -74,7 +74,7 @@ def summary_statements(trial: SolvedTrial) -> tuple[Statement, ...]:
 
 
 def recorded_sentence(trial: SolvedTrial) -> str:
-    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), none rejected; …'."""
+    """Who and what was recorded: 'S01, trial walk: 4 cameras, 100 frames at 60 Hz (1.7 s), no frame rejected; …'."""
     spine, count, rejected = trial.spine, len(trial.cameras), int(trial.rejected.sum())
     frames = f"{spine.frames} frames at {spine.rate:g} Hz ({spine.frames / spine.rate:.1f} s)"
     used = f"{rejected or 'no frame'} rejected" if rejected or spine.frames > 1 else "used"
@@ -136,7 +136,8 @@ def _use_sentence(trial: SolvedTrial) -> str:
 def _curvature_sentences(trial: SolvedTrial) -> list[str]:
     by = "points that were estimated, not seen," if trial.spine_estimated else "the recording"
     flexion = any(one.name == "lumbar_flexion" and one.is_assumed for one in trial.clinical_figures)
-    texts = [_curvature_sentence(one, by, _stood_still(trial)) for one in trial.curvature_figures]
+    still = _stood_still(trial)
+    texts = [_curvature_sentence(one, by, still) for one in trial.curvature_figures]
     return [text.replace("lordosis:", page_words("top")["flexion"]) if flexion else text for text in texts]
 
 
@@ -189,10 +190,9 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     if did_not_fit(trial.findings):
         changes = camera_changes(trial.findings)
         parts.insert(0, words["misfit"].format(size=f" by up to {largest_change(changes)}" if changes else ""))
-    _, seen_pelvis = trial_sections.segment_sources(trial)["pelvis"]
-    parts += [words["hips"]] * ("Hip" in seen_pelvis.partition("detected: ")[2])
+    parts += [words["hips"]] * bool({*HIP_PAIR}.intersection(trial.markers.names_of(Origin.DETECTED)))
     if on_back := _views_of_skin_markers(trial):
-        parts.append(page_words("careful")["few_views"].format(views=" and ".join(on_back)))
+        parts.append(words["few_views"].format(views=" and ".join(on_back)))
     for severity, found in ((severity, [*dict.fromkeys(texts)]) for severity, texts in causes.items()):
         rest = [f"and {len(found) - _MAX_CAUSES} more"] * (len(found) > _MAX_CAUSES)
         head = f"{severity}s".capitalize() if others == warned else f"Other {severity}s"

@@ -421,15 +421,17 @@ def camera_table(
     columns = (
         *words["camera_columns"],
         *words["refined_columns"] * bool(changes),
-        *[words["delay_column"].format(first=seen.views[0])] * bool(delays),
+        *(words["delay_column"].format(first=first) for first in [*delays][:1]),
     )
     caption = words["cameras"].format(points=points, frames=frames, sizes=sizes) + words["refined"] * bool(changes)
     return PageTable(columns, tuple(rows), caption)
 
 
 def _delay_cell(delay: Mapping[str, float], rate: float) -> str:
-    """'+4 ± 12' ms behind the first camera; 0 of that one."""
+    """'+4 ± 12' ms; '0' of the camera that delays count from, '–' of one that was not compared."""
     if not delay:
+        return number_text(None)
+    if not delay["sd_frames"]:
         return "0"
     late, spread = (1e3 / rate * value for value in (delay["delay_frames"], NORMAL_95 * delay["sd_frames"]))
     return f"{late:+.0f} ± {spread:.0f}".replace("-", "−")

@@ -157,7 +157,7 @@ def _angle_curve(
 
 
 def usable_figures(trial: SolvedTrial) -> list[ClinicalFigure]:
-    """The ranges that may be used: graded ones first, then the largest for its ±; none in a single frame."""
+    """The ranges that may be used, in the order of `most_moved`; none in a single frame."""
     left_out = tables.STANDING_ALIGNMENT
     posture = [one for one in (*trial.curvature_figures, *trial.clinical_figures) if one.name not in left_out]
     return [one for one in most_moved((*region_figures(trial), *posture)) if one.unit == "deg"]

@@ -343,13 +343,17 @@ def _judge_trial(context: Context, trial: str) -> None:
     write_text(paths.quality(trial), json.dumps(judged["verdict"].to_dict(), indent=1) + "\n")
 
 
+MOST_FRAMES_SOLVED_AGAIN = 3000  # takes half a minute, for which a page waits
+
+
 def solved_as_calibrated(context: Context, found: SolvedTrial) -> SolvedTrial | None:
     """The trial with the calibration as given, which did not fit, on the same body; None where it fitted, where the
-    world was turned upright, and where it does not lead to a solution.
+    world was turned upright, in a long trial, and where it does not lead to a solution.
 
     found: with the refined cameras."""
     paths, config, trial = context.paths, context.config, found.trial
-    if not did_not_fit(found.findings) or WORLD_VERTICAL_CODE in [finding.code for finding in found.findings]:
+    is_turned = WORLD_VERTICAL_CODE in [finding.code for finding in found.findings]
+    if not did_not_fit(found.findings) or is_turned or found.spine.frames > MOST_FRAMES_SOLVED_AGAIN:
         return None
     seen, cameras = read_store(paths.keypoints(trial)), read_store(paths.cameras(trial), ["given"])["given"]
     skeleton = read_store(paths.markers(trial), ["skeleton"])["skeleton"]
