@@ -42,11 +42,13 @@ def test_what_loading_takes_does_not_count():
     uses = [Use(100.0 + 50 * min(number, 3), 5 + min(number, 3)) for number in range(40)]
     found = judge("x", uses)
     assert [found.rounds, found.begin, found.end, found.good] == [40, Use(250.0, 8), Use(250.0, 8), True]
+    late = [Use(100.0 + 50 * (number > 20), 5) for number in range(40)]
+    assert [judge("x", late).good, judge("x", late, loading=21).good] == [False, True]
 
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_annotating_and_a_run_for_a_minute_each():
+def test_annotating_for_a_minute_and_a_run_for_two():
     with pytest.raises(SystemExit) as end:
-        main(["--annotate", "60", "--run", "60", "--subjects", "1"])
+        main(["--annotate", "60", "--run", "120", "--subjects", "1"])
     assert not end.value.code

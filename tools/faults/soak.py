@@ -2,7 +2,8 @@
 
 First four scripted annotators take decisions at four servers of `simspine annotate`, as fast as these confirm them.
 Then one `simspine run` works through 210 small trials, on one core. Memory and open files are read after each decision
-and after each job; the first rounds, in which libraries and caches are loaded, do not count. Needs Linux.
+and after each job. The first rounds do not count, in which libraries and caches are loaded: for the run, those before
+one job of each kind has ended. Needs Linux.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from simspine.io.human36m.names import HUMAN36M_ACTIONS, HUMAN36M_SUBJECT_NAMES
 
 ANNOTATORS = ("anna", "ben", "cleo", "dan")
 FRAMES = 8  # photographs of a camera
+JOB_KINDS = ("detect", "markers", "motion")  # of each trial
 LOADING_SHARE = 0.3  # of the rounds, which do not count
 MOST_GROWTH_MIB = 16.0  # from the first rounds that count to the last
 
@@ -58,9 +60,9 @@ def use_of(process: int | str = "self") -> Use:
     return Use(pages * os.sysconf("SC_PAGESIZE") / 2**20, len(os.listdir(f"/proc/{process}/fd")))
 
 
-def judge(work: str, found: Sequence[Use]) -> SoakOutcome:
-    """Over all rounds of a piece of work."""
-    counted = found[int(LOADING_SHARE * len(found)) :]
+def judge(work: str, found: Sequence[Use], loading: int = 0) -> SoakOutcome:
+    """Over all rounds of a piece of work. loading: how many of the first do not count, at the least."""
+    counted = found[max(loading, int(LOADING_SHARE * len(found))) :]
     tenth = max(1, len(counted) // 10)
 
     def middle(uses: Sequence[Use]) -> Use:
@@ -113,29 +115,37 @@ def soak_run(folder: Path, seconds: float, subjects: int) -> list[SoakOutcome]:
     """One `simspine run` over 30 small trials of each subject, to its end, or stopped after some seconds."""
     place = RunFolder(folder, subjects, list(HUMAN36M_ACTIONS), frames=20)
     found: dict[str, list[Use]] = {"the command": [], "Snakemake": [], "the server of jobs": []}
-    end, ended = time.monotonic() + seconds, 0
+    ended_jobs: list[int] = []  # at each of these rounds
+    end = time.monotonic() + seconds
     with open(folder / "said.txt", "w") as said, place.start(cores=1, said=said) as run:
         while run.poll() is None and time.monotonic() < end:
             time.sleep(1)
             now, running = len(_ended_jobs(place)), list(_run_processes(run.pid))
-            if now > ended and len(running) == len(found):
+            if now > max(ended_jobs, default=0) and len(running) == len(found):
                 with contextlib.suppress(FileNotFoundError):  # the run ends at this moment
                     used = [use_of(process) for process in running]
                     for uses, use in zip(found.values(), used, strict=True):
                         uses.append(use)
-                ended = now
+                    ended_jobs.append(now)
         if run.poll() is None:
             os.killpg(run.pid, signal.SIGINT)
     assert run.returncode in (0, 130), (folder / "said.txt").read_text()[-1000:]
     whole = f"run of {30 * subjects} trials, {'ended' if run.returncode == 0 else 'stopped'}"
-    jobs = {name: [] for name in ("detect", "markers", "motion")}
-    for path in _ended_jobs(place):
-        kind = path.stem.rpartition("_")[2]
-        if kind in jobs:
-            peak = float(path.read_text().splitlines()[1].split("\t")[2])
-            jobs[kind].append(Use(peak, 0))
-    found |= {f"jobs {kind}, most": uses for kind, uses in jobs.items() if uses}
-    return [judge(f"{whole}: {name}", uses) for name, uses in found.items() if uses]
+    kinds = [path.stem.rpartition("_")[2] for path in _ended_jobs(place)]
+    assert set(JOB_KINDS) <= set(kinds), f"the run was too short: {sorted(set(kinds))} alone have ended"
+    loading = 1 + max(kinds.index(kind) for kind in JOB_KINDS)
+    loading_rounds = sum(ended <= loading for ended in ended_jobs)
+    judged = [judge(f"{whole}: {name}", uses, loading_rounds) for name, uses in found.items()]
+    for kind in JOB_KINDS:
+        peaks = [_peak(path) for path in _ended_jobs(place)[loading:] if path.stem.endswith(f"_{kind}")]
+        if peaks:  # with one subject, all videos may have been read by then
+            judged.append(judge(f"{whole}: jobs {kind}, most", peaks))
+    return judged
+
+
+def _peak(path: Path) -> Use:
+    """The most memory of a job, as Snakemake noted it."""
+    return Use(float(path.read_text().splitlines()[1].split("\t")[2]), 0)
 
 
 def _ended_jobs(place: RunFolder) -> list[Path]:
