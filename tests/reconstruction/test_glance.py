@@ -43,7 +43,7 @@ def test_it_counts_what_there_is(found):
     seconds = found.spine.frames / found.spine.rate
     frames = f"{found.spine.frames} frames at {found.spine.rate:g} Hz ({seconds:.1f} s), no frame rejected"
     assert recorded_sentence(found).startswith(
-        f"S01, trial bow: {len(found.cameras)} cameras, {frames}; not described: "
+        f"S01, trial bow: {len(found.cameras)} cameras, {frames}; date, task, age"
     )
     stature = measured.partition("The model is ")[2].partition(" m tall")[0]
     assert float(stature) == pytest.approx(limb_stature(found.markers.names, found.markers.xyz), rel=0.08)
@@ -57,14 +57,8 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     keep = [name for name in points.names if name[1:] in ("Hip", "Shoulder")]
     plain = replace(found, markers=points.select(keep))
     assert segment_sources(plain) == {
-        "pelvis": (
-            "inferred from thighs and trunk",
-            "detected: RHip, LHip; not in ±: errors of hips that follow the posture",
-        ),
-        "thorax": (
-            "inferred from hips and shoulders",
-            "detected: RShoulder, LShoulder; not in ±: shoulders that move on the thorax",
-        ),
+        "pelvis": ("inferred from thighs and trunk", "detected: RHip, LHip"),
+        "thorax": ("inferred from hips and shoulders", "detected: RShoulder, LShoulder"),
     }
     for part, known in ((0.4, False), (0.6, True)):
         xyz = points.select([*keep, "Spine_04"]).xyz.copy()
@@ -74,7 +68,18 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
     figures = segment_figures(found.spine, ~found.rejected, segment_sources(plain))
     sources = {short_name(figure): figure.decided_by for figure in figures}
     assert sources["Pelvis tilt in the room"] == "inferred from thighs and trunk"
-    assert sources["Pelvis obliquity in the room"].startswith("detected: RHip, LHip; not in ±")
+    assert sources["Pelvis obliquity in the room"] == "detected: RHip, LHip"
+
+
+def test_results_that_rest_on_detected_hips_or_shoulders_say_what_their_interval_leaves_out(found):
+    hips, shoulders = "errors of hips that change with the posture", "shoulders that move on the thorax"
+    for origin, is_said in ((Origin.DETECTED, True), (Origin.GIVEN, False)):
+        trial = replace(found, markers=found.markers.with_(origin=(origin,) * len(found.markers.names)))
+        rows = [row for table in trial_tables(trial) if not table.folded for row in table.rows]
+        assert any(row[0].startswith("Hip, ") for row in rows)
+        for row in rows:
+            of_hips, of_thorax = row[0].startswith(("Pelvis ", "Trunk ", "Hip, ")), row[0].startswith("Thorax ")
+            assert ((hips in row[-1]), (shoulders in row[-1])) == (of_hips and is_said, of_thorax and is_said), row
 
 
 @pytest.mark.parametrize(("part", "known"), [(0.4, False), (0.6, True)])
@@ -250,7 +255,7 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         trial = replace(found, verdict=replace(found.verdict, findings=(refined,)))
         careful = said(trial, "Be careful with")
         assert "without an independent check" in careful
-        assert ("The calibration did not fit: " in careful) == failed
+        assert ("The calibration did not fit" in careful) == failed
         used = said(trial, "What may be used")
         assert used.startswith("To describe this trial: " + ("roughly" if failed else "yes"))
         assert ("To compare with another visit: no" in used) == failed
@@ -270,7 +275,6 @@ def test_what_was_not_decided_is_listed_and_what_the_model_sets_is_named(found):
         elif figure.is_assumed:
             assert any(row.startswith(short_name(figure).removeprefix("Left ").removeprefix("Right ")) for row in rows)
     assert "Left" not in excluded.partition("Set by the model: ")[2].partition(".")[0], "both sides in one"
-    assert "Angles in brackets: no" in excluded
 
 
 def test_the_methods_text_has_model_solver_and_sources_and_counts_fitted_markers_only(found):

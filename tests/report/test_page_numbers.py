@@ -131,7 +131,7 @@ def test_each_curve_is_drawn_as_the_table_judges_it(page):
 
 def test_the_page_says_what_its_interval_is_once_and_prints_no_diagnosis(page):
     said = Tables(page.read_text()).text
-    assert f"computed on {json.loads((page.parent / 'timings.json').read_text())['made_on']} by simspine" in said
+    assert f"Computed on {json.loads((page.parent / 'timings.json').read_text())['made_on']} by simspine" in said
     assert said.count("Every ± is an interval of 95 %") == 1
     assert said.count("scoliosis") == said.count("can neither show nor exclude scoliosis") == 1
     for wrong in ("to be checked", "standard deviation of a frame", "more or less measured"):

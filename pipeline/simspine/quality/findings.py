@@ -103,6 +103,11 @@ class Finding:
         object.__setattr__(self, "frames", tuple(sorted({int(k) for k in numbers})))
 
     @property
+    def summary(self) -> str:
+        """The first sentence of the message, without its full stop."""
+        return self.message.partition(". ")[0].rstrip(".")
+
+    @property
     def span(self) -> str:
         """Frames as people write them: '3–7, 12'."""
         return frame_ranges(self.frames)

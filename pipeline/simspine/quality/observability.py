@@ -181,7 +181,8 @@ class ClinicalFigure:
     None where that is 0. It takes the errors of both frames as independent, except the tilt of the person's endplates,
     which cancels. share: share of the figure that the data decided, 0…1; NaN = not known, or set by the model. ends:
     frames of minimum and maximum. cut: whether each is at an end of the trial, so that the movement may go on.
-    is_change: whether it counts from its mean. doubts, is_unreadable: see `simspine.quality.doubts`.
+    is_change: whether it counts from its mean. doubts, is_unreadable: see `simspine.quality.doubts`. excluded: errors
+    that its standard deviations leave out, in words.
     """
 
     name: str
@@ -200,6 +201,7 @@ class ClinicalFigure:
     is_change: bool = False
     doubts: tuple[str, ...] = ()
     is_unreadable: bool = False
+    excluded: str = ""
 
     @property
     def verdict(self) -> Observability:

@@ -30,6 +30,7 @@ from simspine.quality.observability import (
 from simspine.reconstruction import headline
 from simspine.reconstruction.cameras import (
     CAMERA_REFINED_CODE,
+    REFINEMENT_REMOVED_IT,
     camera_changes,
     did_not_fit,
     is_refined,
@@ -100,7 +101,7 @@ def _measured_sentence(trial: SolvedTrial) -> str:
     else:
         seen = "Of the spine itself nothing was seen: " + (estimated if guessed else "it is inferred from the limbs.")
     for name, text in page_words("long_names").items():
-        seen = seen.replace(name, text)
+        seen = seen.replace(f"{name} (", f"{name} ({text}, ").replace(f"{name}.", f"{name} ({text}).")
     if unseen := len(trial.markers.names_of(Origin.INFERRED)):
         use = " and fits them" if trial.result.posterior is None else ", for the picture only"
         seen += page_words("top")["inferred"].format(count=unseen, use=use)
@@ -126,7 +127,6 @@ def _use_sentence(trial: SolvedTrial) -> str:
         words["misfit_again"] * (not fitted),
         *_curvature_sentences(trial),
         words["levels"] * (not trial_sections.level_pictures(trial)),
-        words["brackets"],
         *(f"{verdict.capitalize()}: {', '.join(names)}." for verdict, names in _not_shown(trial).items()),
         f"Rejected frames: {frames}." * bool(frames),
     ]
@@ -189,7 +189,9 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     parts = [words["refined"]] * is_refined(trial.findings)
     if did_not_fit(trial.findings):
         changes = camera_changes(trial.findings)
-        parts.insert(0, words["misfit"].format(size=f" by up to {largest_change(changes)}" if changes else ""))
+        size = f" by up to {largest_change(changes)}" if changes else ""
+        reason = next((f": {one.summary}" for one in trial.findings if one.suggestion == REFINEMENT_REMOVED_IT), "")
+        parts.insert(0, words["misfit"].format(reason=reason, size=size))
     parts += [words["hips"]] * bool({*HIP_PAIR}.intersection(trial.markers.names_of(Origin.DETECTED)))
     if on_back := _views_of_skin_markers(trial):
         parts.append(words["few_views"].format(views=" and ".join(on_back)))

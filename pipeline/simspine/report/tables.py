@@ -154,6 +154,7 @@ def _alignment_row(figure: ClinicalFigure, still: bool) -> tuple[str, ...]:
         low, high = (number_text(end, 0) for end in found[:2])
         norm = f"{unbreakable(f'{low} … {high}{UNIT_SIGNS[figure.unit]}')} ({found[2]})"
     source = source_text(figure, still) + "; can neither show nor exclude scoliosis" * is_cobb
+    source += _excluded_text([figure], still)
     return (label_with_sign(figure), mean, ends, span if moves(figure) else "–", norm, source)
 
 
@@ -268,9 +269,16 @@ def _limb_rows(
         source = " / ".join(dict.fromkeys(words.values()))
         if len({*words.values()}) > 1:
             source = ", ".join(f"{SIDE_WORDS[side]} {word}" for side, word in words.items())
+        source += _excluded_text(known, still)
         sign = "" if positive.startswith((angle, "never")) else f" (+ {positive.partition(' (')[0]})"
         label = f"{joint.capitalize()}, {angle}{sign}"
         yield (label, *cells, _side_difference(known, still), source), any(is_result(side, still) for side in known)
+
+
+def _excluded_text(figures: Sequence[ClinicalFigure], still: bool) -> str:
+    """'; not in ±: errors of …', behind the source of results; '' where no error is known to be left out."""
+    excluded = dict.fromkeys(one.excluded for one in figures if one.excluded and is_result(one, still))
+    return "".join(f"; not in ±: {text}" for text in excluded)
 
 
 def _side_difference(sides: Sequence[ClinicalFigure], still: bool) -> str:

@@ -181,7 +181,8 @@ def usable_table(trial: SolvedTrial, as_calibrated: SolvedTrial | None = None) -
     caption = words["caption"].format(count=len(figures), shown=len(rows)) + words["misfit"] * misfit
     if changes:
         most, median = max(changes, key=changes.__getitem__), np.median([*changes.values()])
-        caption += words["changed"].format(largest=changes[most], name=_plain_label(most), median=median)
+        name = _plain_label(most)
+        caption += words["changed"].format(largest=changes[most], name=name[0].lower() + name[1:], median=median)
     caption += words["cut"] * any(any(one.cut) for one in figures[:MOST_USABLE])
     columns = (*words["columns"], *[words["given_column"]] * bool(given))
     return page.PageTable(columns, tuple(rows), caption) if rows else None
@@ -257,8 +258,6 @@ def segment_sources(trial: SolvedTrial) -> dict[str, tuple[str, str]]:
         cut = {kind: found[:MOST_NAMED] + ["…"] * (len(found) > MOST_NAMED) for kind, found in names.items()}
         text = "; ".join(f"{kind}: {', '.join(found)}" for kind, found in cut.items())
         is_on_axis = all(name in said["axis"] for found in names.values() for name in found)
-        if not {*said["axis"]}.isdisjoint(names[words["kinds"][Origin.DETECTED]]):
-            text = words["excluded"].format(text, said["excluded"])
         sources[segment] = (unseen.format(said["tilt"]) if is_on_axis else text, text or words["none"])
     return sources
 
@@ -289,7 +288,15 @@ def region_figures(trial: SolvedTrial) -> tuple[ClinicalFigure, ...]:
             figures += [_with_what_it_rests_on(trial, level, replace(one, label=label))] * is_shown
     room = segment_figures(spine, ~trial.rejected, segment_sources(trial))
     shown = (*figures, *(one for one in room if spine.frames > 1 or not one.is_change))
-    return with_doubts(shown, trial.findings)
+    return with_doubts(_with_excluded(trial, shown), trial.findings)
+
+
+def _with_excluded(trial: SolvedTrial, figures: Sequence[ClinicalFigure]) -> tuple[ClinicalFigure, ...]:
+    """The figures, with the errors of detected points that their ± leaves out."""
+    detected = trial.markers.names_of(Origin.DETECTED)
+    known = [error for error in page.page_words("excluded") if not {*error["points"]}.isdisjoint(detected)]
+    errors = {one.name: [error["errors"] for error in known if re.match(error["of"], one.name)] for one in figures}
+    return tuple(replace(one, excluded="; ".join(errors[one.name])) for one in figures)
 
 
 def _with_what_it_rests_on(trial: SolvedTrial, level: str, figure: ClinicalFigure) -> ClinicalFigure:
@@ -307,7 +314,7 @@ def trial_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
         marked = levels_between_markers(spine.levels, trial.markers)
         known = (spine, trial.observed_shares, trial.sized.levels)
         levels.append(tables.angle_table(*known, kept=~trial.rejected, estimated=trial.spine_estimated, marked=marked))
-    figures = (*trial.curvature_figures, *trial.clinical_figures)
+    figures = (*trial.curvature_figures, *_with_excluded(trial, trial.clinical_figures))
     still, words = tables.held_still(figures), page.page_words("means")
     first, *others = tables.clinical_tables(figures, trial.lumbopelvic_rhythm, region_figures(trial)) or (None,)
     if first is not None:
@@ -364,7 +371,7 @@ def _sizes_at_person(trial: SolvedTrial) -> str:
     middle, steps = np.nanmean(xyz, (0, 1)), np.linalg.norm(np.diff(xyz, axis=0), axis=-1)
     pixel = np.median([1e3 * np.linalg.norm(middle - camera.centre) / camera.K[0, 0] for camera in trial.cameras])
     speed = np.nanpercentile(steps, 95) * trial.spine.rate
-    return page.page_words("fit")["at_person"].format(pixel=pixel, speed=speed)
+    return page.page_words("fit")["at_person"].format(pixel=pixel, shift=1e3 * 0.010 * speed)
 
 
 def page_findings(findings: Iterable[Finding]) -> Iterator[Finding]:

@@ -156,7 +156,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
     sections, links = [part.section for part in parts], [part.link for part in parts if part.link]
     counts = {"subject": len(config.subjects), "trial": len(sections), "frame": summary["frames"]}
     counted = [f"{count} {word}{'' if count == 1 else 's'}" for word, count in counts.items()]
-    made = f"computed on {computing_times(config)['made_on']} by simspine {__version__}"
+    made = f"Computed on {computing_times(config)['made_on']} by simspine {__version__}"
     filmed = [(name, trial) for name in config.subjects for trial in config.filmed_trials(name)]
     used = ", ".join(sorted({_detector(config, *trial) for trial in filmed}))
     image_settings = {"detector": used, "filter": _low_pass(config)}
@@ -166,7 +166,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         image_settings["network file"] = f"pose_landmark_{config.detection.network}.tflite"
     return ReportContent(
         title=config.name,
-        subtitle=", ".join([*([sections[0].recorded] if len(sections) == 1 and not links else counted), made]),
+        subtitle=f"{sections[0].recorded if len(sections) == 1 and not links else ', '.join(counted)}. {made}.",
         summary=_rows_of_fit(summary, config),
         findings=tuple(findings) if links else (),
         overview=_overview_table(summary["trials"], parts),
