@@ -213,7 +213,7 @@ def test_a_wide_interval_says_little(found):
     assert sure.startswith(f"To describe this trial: yes, by {len(usable_figures(found))} ranges of motion that stand")
     assert (
         "Lumbar lordosis, and so lumbar flexion: not measured. The model uses the average of healthy people (the "
-        "recording narrowed the spread of healthy people by 0 %)."
+        "recording narrowed its uncertainty by 0 %)."
     ) in sure
     assert "Thoracic kyphosis" in sure
     lumbar = found.spine.levels.index("lumbar")
@@ -224,7 +224,7 @@ def test_a_wide_interval_says_little(found):
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "What may be used")
     partly = "Lumbar lordosis: partly measured, not to be used"  # ± 16°, the error in real people
-    assert f"{partly} (the recording narrowed the spread of healthy people by 27 %)." in sure
+    assert f"{partly} (the recording narrowed its uncertainty by 27 %)." in sure
 
 
 @pytest.mark.parametrize("seen", [False, True])
@@ -260,7 +260,7 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         assert used.startswith("To describe this trial: " + ("roughly" if failed else "yes"))
         assert ("To compare with another visit: no" in used) == failed
         assert ("The given calibration did not fit the images" in methods_text(trial)) == failed
-        assert ("True errors can exceed every ±" in usable_table(trial).caption) == failed
+        assert ("any true error may be larger than its ±" in usable_table(trial).caption) == failed
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 

@@ -81,7 +81,7 @@ def _camera_faults(check: CameraCheck) -> Iterator[Finding]:
             f"{abs(shift[k]):.0f} ± {NORMAL_95 * spread[k]:.0f} px {directions[k][int(shift[k] < 0)]}"
             for k in np.flatnonzero(np.abs(shift) >= min(tolerated, np.abs(shift).max()))
         )
-        text = f"{check.camera}: the person appears {towards}, compared with {others}."
+        text = f"{check.camera}: the person appears {towards}, compared with the place that {others} give."
         yield warning("camera_shift", text, REFINE_HINT, where=check.camera)
     for quantity, code, ways, factor in (
         ("roll", "camera_roll", ("turned by ", "° clockwise", "° counter-clockwise"), np.degrees(1.0)),

@@ -152,9 +152,9 @@ def _curvature_sentence(figure: ClinicalFigure, by: str, still: bool) -> str:
         return f"{name} is not known."
     is_unused = not tables.is_result(figure, still)
     value = name if is_unused else f"{name} {tables.stated_mean(figure, still)}"
-    narrowed, verdict = "", figure.decided_by + ", not to be used" * (figure.is_decided and is_unused)
+    narrowed, verdict = "", "not to be used, " * (figure.is_decided and is_unused) + figure.decided_by
     if figure.share == figure.share:
-        narrowed = f" ({by} narrowed the spread of healthy people by {narrowing_text(figure.share)})"
+        narrowed = f" ({by} narrowed its uncertainty by {narrowing_text(figure.share)})"
     if figure.is_assumed:
         return f"{name}: not measured. The model uses the average of healthy people{narrowed}."
     return f"{value}: {verdict}{narrowed}." if figure.decided_by else f"{value} has no interval."

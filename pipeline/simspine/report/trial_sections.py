@@ -10,7 +10,7 @@ import numpy as np
 from simspine.anatomy.clinical import CLINICAL_DEFINITIONS, SIDE_WORDS
 from simspine.anatomy.curvature import SPINE_CHAIN_MARKERS
 from simspine.anatomy.vertebrae import SpineKinematics
-from simspine.core.arrays import frame_ranges, mean_of_known
+from simspine.core.arrays import NORMAL_95, frame_ranges, mean_of_known
 from simspine.core.geometry import markers_in_frame
 from simspine.core.skeletons import SPINE_REGIONS, skin_landmark
 from simspine.core.types import Markers, Origin
@@ -353,9 +353,9 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     The fit over all frames, which gives a posterior, leaves inferred markers out.
     """
     report, result = trial.triangulation, trial.result
-    sizes = tables.image_sizes(trial.cameras) + _sizes_at_person(trial)
     seen = None if report is None else detected_points(report, trial.markers)
     changes, delays = camera_changes(trial.findings), camera_delays(trial.findings)
+    sizes = tables.image_sizes(trial.cameras) + _sizes_at_person(trial, delays)
     cameras = () if seen is None else (tables.camera_table(seen, sizes, changes, delays=delays, rate=trial.spine.rate),)
     unfitted = () if result.posterior is None else trial.markers.names_of(Origin.INFERRED)
     columns = zip(result.marker_names, result.marker_error.T, strict=True)
@@ -363,15 +363,18 @@ def fit_tables(trial: SolvedTrial) -> tuple[page.PageTable, ...]:
     return (*cameras, tables.point_table(report, trial.markers, fitted))
 
 
-def _sizes_at_person(trial: SolvedTrial) -> str:
-    """A sentence on what 1 px and 1 ms are at the person, mm; '' where nothing is known."""
+def _sizes_at_person(trial: SolvedTrial, delays: Mapping[str, Mapping[str, float]]) -> str:
+    """Sentences on what a pixel and the delays are at the person, mm; '' where nothing is known."""
     if not trial.cameras or trial.spine.frames < 2 or not trial.markers.present.any():
         return ""
     xyz = markers_in_frame(trial.markers, "z_up").xyz
     middle, steps = np.nanmean(xyz, (0, 1)), np.linalg.norm(np.diff(xyz, axis=0), axis=-1)
     pixel = np.median([1e3 * np.linalg.norm(middle - camera.centre) / camera.K[0, 0] for camera in trial.cameras])
     speed = np.nanpercentile(steps, 95) * trial.spine.rate
-    return page.page_words("fit")["at_person"].format(pixel=pixel, shift=1e3 * 0.010 * speed)
+    longest = max((abs(one["delay_frames"]) + NORMAL_95 * one["sd_frames"] for one in delays.values()), default=0.0)
+    delay, words = longest / trial.spine.rate, page.page_words("fit")
+    fast = words["fast"].format(speed=speed, delay=1e3 * delay, shift=1e3 * delay * speed) * bool(delays)
+    return words["at_person"].format(pixel=pixel) + fast
 
 
 def page_findings(findings: Iterable[Finding]) -> Iterator[Finding]:
