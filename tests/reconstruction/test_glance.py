@@ -223,7 +223,7 @@ def test_a_wide_interval_says_little(found):
     assert replace(found, spine=narrow).observed_shares[lumbar, 0] > 0
     assert "Spine_02" not in scene_of_trial(replace(found, spine=narrow)).assumed
     sure = said(replace(found, spine=narrow), "What may be used")
-    partly = "Lumbar lordosis: partly measured, not to be used"  # ± 16°, the error in real people
+    partly = "Lumbar lordosis: not to be used, partly measured"  # ± 16°, the error in real people
     assert f"{partly} (the recording narrowed its uncertainty by 27 %)." in sure
 
 
