@@ -23,6 +23,7 @@ from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.io.c3d import read_c3d
 from simspine.io.trc import write_trc
+from simspine.workflow.camera_files import write_figures
 from simspine.workflow.config import json_schema, read_config
 from simspine.workflow.up_to_date import STAGE_NAMES
 
@@ -361,6 +362,22 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
     assert file.read_text() == "{}"
     done = call("view", file, "--out", tmp_path / "data.h5")
     assert "the ending for a view is .html" in done.output
+    new = tmp_path / "new.toml"  # not there yet: the calibration would replace the figures
+    assert "new.toml is named twice" in failed(call("cameras", "refine", file, "--out", new, "--json", new))
+
+
+def test_figures_replace_nothing_but_figures(tmp_path):
+    """`--json cameras.json` replaced the calibration that the command had read."""
+    file = tmp_path / "cameras.json"
+    for content in ("[cam01]\n", '{"cam01": {"K": []}}', "[1]"):
+        file.write_text(content)
+        with pytest.raises(InputError, match="exists already, and is no file of these figures"):
+            write_figures(file, {"trials": [], "cameras": []})
+        assert file.read_text() == content
+    file.unlink()
+    for cameras in ([], ["cam01"]):
+        write_figures(file, {"trials": [], "cameras": cameras})
+        assert json.loads(file.read_text())["cameras"] == cameras
 
 
 def test_a_folder_that_was_removed_is_named(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ FULL = {
     "filter": {"cutoff_hz": 8.0, "order": 2, "max_gap_s": 0.1},
     "merge": {"correspondence": "human36m", "max_misfit_m": 0.1, "max_shift_s": 0.5},
     "body": {"recipe": "coupled", "markers": "blazepose"},
-    "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1, "trim": 0.1},
+    "scaling": {"min_factor": 0.8, "max_factor": 1.3, "max_asymmetry": 0.1},
     "ik": {"weights": {"LKnee": 2.0}},
     "report": {
         "sample_frames": 2,

@@ -145,6 +145,11 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     )
     assert written.exit_code == 0, written.output
     assert len(list(jpg.rglob("*.png"))) == 12
+    before = file.read_bytes()  # as if another program had corrected it
+    assert "anna.json exists already, and may hold corrections" in failed(
+        call("annotations", "export", *common, "--annotator", "anna", "--format", "coco", "--file", file)
+    )
+    assert file.read_bytes() == before
     succeeded(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
     assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
     succeeded(call("annotations", "export", *common, "--annotator", "ben", "--format", "coco", "--file", other))

@@ -19,6 +19,7 @@ from simspine.core.types import Motion
 from simspine.dataset.recordings import ManifestEntry, write_dataset_manifest
 from simspine.dataset.verify import verify_dataset
 from simspine.io.dataset_write import Dataset, SubjectData, TrialData, write_dataset
+from simspine.io.hdf5 import write_store
 from simspine.reconstruction.publish import body_points
 
 
@@ -36,6 +37,13 @@ def copy(exported, tmp_path):
 
 def texts(folder, **options):
     return [str(fault) for fault in verify_dataset(folder, **options)]
+
+
+def test_a_file_of_a_stage_is_no_damaged_data_set(tmp_path):
+    """It was called damaged."""
+    write_store(tmp_path / "walk.h5", rate=50.0)
+    with pytest.raises(InputError, match="is a stage's file, no data set"):
+        verify_dataset(tmp_path / "walk.h5")
 
 
 def flip(path, at):

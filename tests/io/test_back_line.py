@@ -1,5 +1,6 @@
 """Lines on the back from files of four kinds: units, landmarks, and what is refused."""
 
+import json
 import os
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ from command_line import call
 import simspine as ss
 from simspine.core.errors import InputError
 from simspine.core.geometry import distances_along
+from simspine.io.atomic import sha256_of_file
 from simspine.io.back_line import read_back_line
 
 HEIGHT = np.linspace(1.4, 0.95, 40)
@@ -82,6 +84,19 @@ def test_a_scan_with_the_line_painted_red(tmp_path, kind):
     order = rng.permutation(540)
     path = write_ply(tmp_path / "a.ply", np.vstack([LINE, others])[order], colours[order], kind)
     assert read_back_line(path).points[0] == pytest.approx(LINE, abs=1e-5)
+
+
+def test_a_painted_scan_says_which_end_is_the_upper_one_and_is_turned_where_y_points_down(tmp_path):
+    """A depth camera's scan was read upside down, and its kyphosis was 17° in place of 37°."""
+    red, turned = np.tile([200, 20, 20], (40, 1)), LINE * [1, -1, -1]
+    with pytest.warns(UserWarning, match="with the greater y or z counts as C7.*--frame y_down"):
+        assert read_back_line(write_ply(tmp_path / "a.ply", LINE, red)).points[0] == pytest.approx(LINE, abs=1e-5)
+    scan = write_ply(tmp_path / "b.ply", turned, red)
+    assert read_back_line(scan, y_down=True).points[0] == pytest.approx(LINE, abs=1e-5)
+    done = call("back", scan, "--frame", "y_down", "--heading", "0")
+    assert done.exit_code == 0, done.output
+    with pytest.raises(InputError, match="y_down is for a painted scan"):
+        read_back_line(write_csv(tmp_path / "c.csv", LINE), y_down=True)
 
 
 @pytest.mark.parametrize("wide", [0.002, 0.008])
@@ -258,5 +273,18 @@ def test_back_writes_each_file_under_its_own_name(tmp_path, monkeypatch):
     monkeypatch.setattr("simspine.io.atomic.os.replace", replaced)
     done = call("back", write_csv(tmp_path / "a.csv", LINE), "--out", tmp_path / "out")
     assert done.exit_code == 0, done.output
-    assert written == ["spine.h5", "spine.csv", "report.html"]
+    assert written == ["provenance.json", "spine.h5", "spine.csv", "report.html"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(written)
+
+
+def test_back_does_not_replace_the_results_of_another_file(tmp_path):
+    """Ana.csv and Ana.trc, or two people with one --out: the second result replaced the first without a word."""
+    first = write_csv(tmp_path / "a.csv", LINE)
+    for _ in range(2):
+        assert call("back", first, "--out", tmp_path / "out").exit_code == 0
+    about = json.loads((tmp_path / "out" / "provenance.json").read_text())
+    assert (about["file"], about["sha256"]) == ("a.csv", sha256_of_file(first))
+    before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    done = call("back", write_csv(tmp_path / "b.csv", LINE), "--out", tmp_path / "out")
+    assert (done.exit_code, "something else, which would be replaced" in done.output) == (2, True)
+    assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -1,6 +1,7 @@
 """simspine detect of an image, a folder, a video or a webcam: what is written, and what is left when it fails."""
 
 import json
+import shutil
 import signal
 
 import cv2
@@ -114,7 +115,35 @@ def test_a_folder_of_images_is_separate_pictures_of_any_size(tmp_path, bodies):
     assert [[person["person_id"] for person in c["people"]] for c in contents] == [[[1]], [[1]], []]
     assert Bodies.made == 1
     assert Bodies.forgot >= 3  # before each picture
-    succeeded(detect(folder, "-o", tmp_path / "drawn", "--quiet"))  # its own folder is replaced
+
+
+@pytest.mark.parametrize("written", ["folder", "picture", "points", "video"])
+def test_what_is_there_already_is_not_replaced(tmp_path, bodies, photo, video, written):
+    """Images of another camera may have the names that would be written: they were replaced, and lost."""
+    for folder in ("cam1", "cam2"):
+        (tmp_path / folder).mkdir()
+        for name, place in (("a", (100, 110)), ("b", (200, 200))):
+            cv2.imwrite(str(tmp_path / folder / f"{name}.jpg"), image_of(place))
+    (tmp_path / "out.json").write_text("{}")
+    shutil.copy(video, tmp_path / "other.mp4")
+    arguments = {
+        "folder": (tmp_path / "cam1", "-o", tmp_path / "cam2"),
+        "picture": (tmp_path / "cam1" / "a.jpg", "-o", tmp_path / "cam2" / "b.jpg"),
+        "points": (photo, "-s", tmp_path / "out.json"),
+        "video": (video, "-o", tmp_path / "other.mp4"),
+    }[written]
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert "exists already, and would be replaced. Name another one" in failed(detect(*arguments, "--quiet"))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
+def test_pictures_without_a_name_of_their_own_are_made_anew(tmp_path, bodies, monkeypatch):
+    (tmp_path / "cam1").mkdir()
+    cv2.imwrite(str(tmp_path / "cam1" / "a.jpg"), image_of((100, 110)))
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        succeeded(detect(tmp_path / "cam1", "--no-view", "--quiet"))
+    assert files(tmp_path / "cam1_detected") == ["a.jpg"]
 
 
 class Following(Bodies):
@@ -142,10 +171,10 @@ def test_each_photograph_of_a_folder_is_seen_as_by_a_detector_of_its_own(tmp_pat
         cv2.imwrite(str(folder / f"{name}.png"), picture)
     assert detect(folder, "-s", tmp_path / "together", "--quiet").exit_code == 0
     for name in pictures:
-        assert detect(folder / f"{name}.png", "-s", tmp_path / "alone.json", "--quiet").exit_code == 0
+        assert detect(folder / f"{name}.png", "-s", tmp_path / f"{name}.json", "--quiet").exit_code == 0
         alone, together = (
             json.loads(path.read_text())["people"]
-            for path in (tmp_path / "alone.json", tmp_path / "together" / f"{name}.json")
+            for path in (tmp_path / f"{name}.json", tmp_path / "together" / f"{name}.json")
         )
         assert len(alone) == 1
         assert together == alone
@@ -159,9 +188,9 @@ def test_spine_only(photo, bodies, tmp_path):
     assert content["point_names"] == [native[i] for i in (19, 26, 27, 28, 29, 30, 18, 35, 36)]  # SpinePose's SPINE_IDS
     assert {len(person["pose_keypoints_2d"]) for person in content["people"]} == {27}
     assert all(any(person["inferred_keypoints_2d"]) for person in content["people"])
-    before = out.read_bytes()
-    assert "sees no point of the spine" in failed(detect(photo, "-s", out, "--spine-only", "--no-infer", "--quiet"))
-    assert out.read_bytes() == before
+    other = tmp_path / "other.json"
+    assert "sees no point of the spine" in failed(detect(photo, "-s", other, "--spine-only", "--no-infer", "--quiet"))
+    assert not other.exists()
 
 
 def test_without_names_the_picture_goes_to_the_working_folder(photo, bodies, tmp_path, monkeypatch):
@@ -292,7 +321,7 @@ def failing(photo, video, tmp_path):
         "video": ((video, "-o", tmp_path / "out.png"), "is .mp4 or .webm"),
         "folder of points": ((video, "-s", tmp_path / "out.png"), "name a folder"),
         "itself": ((photo, "-o", photo), "it would replace what is looked at"),
-        "others' folder": ((video, "-s", own), "would be replaced as a whole, and holds thesis.json"),
+        "others' folder": ((video, "-s", own), "exists already, and would be replaced"),
         "both": ((photo, "-i", photo), "mean the same"),
         "stage's": ((photo, "--subject", "S1"), "--subject is for the stage"),
         "ours": (("--nosmooth",), "--nosmooth is for INPUT"),

@@ -1,6 +1,7 @@
 """Pages of many trials: one for each, drawn where its results changed."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -57,6 +58,27 @@ def test_each_trial_has_a_page_that_is_drawn_once(two):
     assert "page S01: b2 done; bow up to date" in again.output
     changed = {name for name, data in pages(two).items() if data != alone[name]}
     assert changed == {"report.html", "report/S01_b2.html"}
+
+
+def test_the_table_of_trials_goes_by_name_and_not_by_order(two):
+    """With trials in another order than in the run, each had the figures and the link of another one."""
+    succeeded(call("report", "--config", two.file))
+    rows = [re.findall(rf"{name}</a>.*?</tr>", pages(two)["report.html"].decode(), re.DOTALL)[0] for name in NAMES]
+    summary = json.loads((two.results / "summary.json").read_text())
+    summary["trials"] = dict(reversed(summary["trials"].items()))
+    (two.results / "summary.json").write_text(json.dumps(summary))
+    succeeded(call("report", "--config", two.file))
+    again = [re.findall(rf"{name}</a>.*?</tr>", pages(two)["report.html"].decode(), re.DOTALL)[0] for name in NAMES]
+    assert rows[0] != rows[1]
+    assert again == rows
+
+
+def test_a_summary_of_other_trials_is_one_error(two):
+    settings = two.settings
+    settings["subjects"]["S01"]["trials"].pop("b2")
+    two.write(settings)
+    done = call("report", "--config", two.file)
+    assert (done.exit_code, "summary.json is of other trials than the configuration" in done.output) == (2, True)
 
 
 def test_a_job_of_a_trial_draws_its_page_last(two):

@@ -113,6 +113,17 @@ def test_anipose_in_the_first_cameras_world_and_unknown_units(tmp_path):
     assert set(LEVELS) <= set(ours) <= {name.removesuffix("_x") for name in head.split(",")}
 
 
+def test_anipose_takes_the_rate_of_the_trials_own_video(tmp_path):
+    """All trials had the rate of the first video below the folder."""
+    names, xyz, _ = native("coco17")
+    (tmp_path / "videos-raw").mkdir()
+    for name, rate in (("take_a", 50.0), ("take_b", 100.0)):
+        write_wide(tmp_path / f"pose-3d/{name}.csv", names, 1000 * xyz, "fnum")
+        write_video(tmp_path / f"videos-raw/{name}-camA.mp4", frames=4, rate=rate)
+    rates = {trial.name: trial.source.rate for trial in read_session(tmp_path).trials}
+    assert rates == {"take_a": 50.0, "take_b": 100.0}
+
+
 @pytest.mark.parametrize(
     ("config", "more", "message"),
     [

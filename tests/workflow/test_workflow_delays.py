@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from rigs import shift_views, walk
 from small_project import write_inputs
 
 from simspine.core.settings import read_yaml
@@ -93,6 +94,18 @@ def test_what_is_printed_can_be_pasted(names, tmp_path):
     file.write_text(camera_files.delays_as_yaml(delays) + "\n", encoding="utf-8")
     trial = Trial(videos=["a.mp4", "b.mp4"], calibration="c.toml", **read_yaml(file))
     assert trial.delays == delays
+
+
+@pytest.mark.parametrize(
+    ("order", "late", "is_warned"), [((1, 0, 2, 3), 0, True), ((0, 1, 2, 3), 0, False), ((0, 1, 2, 3), 7, False)]
+)
+def test_delays_that_come_from_wrong_cameras_are_doubted(capsys, order, late, is_warned):
+    """With two cameras exchanged, a delay of 46 ± 0.2 frames was printed, and pasted."""
+    keypoints, cameras, _ = walk("finetuned", 3)
+    views = shift_views(keypoints, [0, late, 0, 0])
+    views = views.with_(xy=views.xy[:, order], confidence=views.confidence[:, order])
+    camera_files._warn_of_wrong_cameras(camera_files.RecordedKeypoints(cameras, views, ("S01/walk",)), 0.3)
+    assert ("Then these delays are wrong" in capsys.readouterr().out) == is_warned
 
 
 @pytest.mark.parametrize(

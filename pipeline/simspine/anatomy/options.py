@@ -16,8 +16,6 @@ class ScalingOptions(Section):
     """Largest plausible scale factor."""
     max_asymmetry: float = Field(0.08, gt=0)
     """Largest plausible difference between left and right, as a share of their mean."""
-    trim: float = Field(0.2, ge=0, lt=1)
-    """Share of frames with extreme values that each segment's length leaves out."""
     anatomy: bool = True
     """Estimate proportions, standing curve and errors of points from all trials of a person (articulated body)."""
 

@@ -121,10 +121,7 @@ def measure_factors(
     """
     recipe = recipe if isinstance(recipe, Recipe) else read_recipe(recipe)
     check_stature(height)
-    sides_by_segment = {
-        segment.name: _measured_sides(body, markers, segment, recipe=recipe, limits=limits)
-        for segment in recipe.segments
-    }
+    sides_by_segment = {segment.name: _measured_sides(body, markers, segment, recipe) for segment in recipe.segments}
     measured = {name: sides for name, sides in sides_by_segment.items() if sides}
     if not measured:
         wanted = "; ".join(f"{s.name}: {', '.join('–'.join(pair) for pair in s.pairs)}" for s in recipe.segments)
@@ -202,9 +199,7 @@ def _keep_skin_depth(model, factors: Mapping[str, float]) -> None:
         marker.set_location(osim.Vec3(forward, offset.get(1), offset.get(2)))
 
 
-def _measured_sides(
-    body: Body, markers: Markers, segment: Segment, recipe: Recipe, limits: ScalingOptions
-) -> tuple[Side, ...]:
+def _measured_sides(body: Body, markers: Markers, segment: Segment, recipe: Recipe) -> tuple[Side, ...]:
     """The measured distances of a segment; () if a side cannot be measured."""
     known = set(markers.names) & set(body.marker_names)
     if not all(set(pair) <= known for pair in segment.pairs):
@@ -219,9 +214,7 @@ def _measured_sides(
     sides = []
     model_lengths = _model_distances(body, recipe, segment.pairs, {}).tolist()
     for pair, length, model in zip(segment.pairs, lengths, model_lengths, strict=True):
-        ordered = np.sort(length[np.isfinite(length)])
-        cut = int(len(ordered) * limits.trim / 2)  # of the lowest, and of the highest
-        kept = ordered[cut : len(ordered) - cut]
+        kept = length[np.isfinite(length)]
         if len(kept) < MIN_FRAMES:
             return ()
         low, middle, high = np.percentile(kept, [25, 50, 75])

@@ -175,6 +175,8 @@ def export_labels_command(target, annotator, form, path, everything, images):
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
     from simspine.annotation.server import labels_of
 
+    if path.is_file():
+        raise InputError(f"{path} exists already, and may hold corrections. Name another file, or remove it.")
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
     # Images first: writing them is refused where they would replace others.

@@ -21,7 +21,7 @@ class _FilePath(click.Path):
 
     def convert(self, value, param, ctx):
         path = super().convert(value, param, ctx)
-        if ctx is not None and path.is_file():
+        if ctx is not None and not path.is_dir():
             named = ctx.meta.setdefault(f"{__name__}.{ctx.command_path}", {})
             other = named.setdefault(path.resolve(), param)
             repeated = other is not param and not {other.name, param.name} <= CONFIG_PARAMETERS

@@ -15,7 +15,7 @@ from simspine.core.errors import InputError, reason_of
 from simspine.dataset.recordings import read_dataset_manifest
 from simspine.io.atomic import check_announced_bytes, sha256_of_file
 from simspine.io.dataset_read import DatasetFile
-from simspine.io.hdf5 import announced_bytes, checked_member
+from simspine.io.hdf5 import announced_bytes, checked_member, read_store
 from simspine.reconstruction.publish import check_forward_kinematics
 
 
@@ -43,7 +43,11 @@ def verify_dataset(path: Path, kinematics: bool = False) -> list[Fault]:
     """
     path = Path(path)
     if path.is_file() and path.suffix in HDF5_SUFFIXES:
-        return verify_hdf5(path, path.name, None) or list(_content_faults(path, path.name, kinematics))
+        try:
+            read_store(path, ())
+        except (InputError, *_READ_ERRORS):
+            return verify_hdf5(path, path.name, None) or list(_content_faults(path, path.name, kinematics))
+        raise InputError(f"{path} is a stage's file, no data set. `simspine status` compares it with its checksum.")
     if not path.is_dir() and (path.suffix != ".json" or not path.exists()):
         found = "is another file" if path.exists() else "does not exist"
         raise InputError(f"{path} {found}; expected a folder of results, its manifest.json, or a data set's .h5.")

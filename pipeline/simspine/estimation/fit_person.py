@@ -176,6 +176,8 @@ def femur_lengths(body: Body) -> dict[str, float]:
     }
 
 
+# Rounds of expectation maximisation, which has not converged by then. After 16, spine points with 5 mm of noise are 4 %
+# nearer to the truth, those of a detector 4 to 7 % farther, and jitter is half as large again (10 people).
 NOISE_ROUNDS = 5
 # Standard deviation of a detector's bias for a person, over that of a region's offset between trials. If all errors
 # are systematic, the best ratio is 1 or more: with 0, 0.5 and 1, points err by 28.8, 25.6 and 23.3 mm. If each trial

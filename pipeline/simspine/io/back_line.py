@@ -49,18 +49,21 @@ class BackLine:
     rate: float | None = None
 
 
-def read_back_line(path: Path, unit: str | None = None, line: Path | None = None) -> BackLine:
+def read_back_line(path: Path, unit: str | None = None, line: Path | None = None, y_down: bool = False) -> BackLine:
     """Read a line on the back. .csv: columns x, y, z (or x_mm …), and name if landmarks are among them. .trc, .c3d:
     markers named by levels (C7, T1 … L5, S1, SACR), LPSIS and RPSIS, or in the order of the line. .ply: points of a
-    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan."""
+    scan; red ones are the line, or each point of the CSV file `line` is moved to the nearest one of the scan. y_down:
+    of a scan with the axes of a depth camera (x right, y down, z ahead), which is turned upright."""
     readers = {".csv": _line_of_csv, ".trc": _line_of_markers, ".c3d": _line_of_markers}
     ending = path.suffix.lower()
     require_known("ending of a line on the back", (ending,), (*readers, SCAN_ENDING), str(path))
     require_known("unit", () if unit is None else (unit,), UNITS_PER_METRE)
     if line is not None and ending != SCAN_ENDING:
         raise InputError(f"{path} is no scan; a line of its own goes with a .ply file. Leave one of the two out.")
+    if y_down and (ending != SCAN_ENDING or line is not None):
+        raise InputError("y_down is for a painted scan (.ply). Turn a line so that y or z points up.")
     if ending == SCAN_ENDING:
-        return _line_of_scan(path, unit, line)
+        return _line_of_scan(path, unit, line, y_down)
     return readers[ending](path, unit)
 
 
@@ -109,7 +112,7 @@ def _line_of_markers(path: Path, unit: str | None) -> BackLine:
     return BackLine(line.points, line.c7, line.psis, unit="m", frame=markers.frame, rate=markers.rate)
 
 
-def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
+def _line_of_scan(path: Path, unit: str | None, line: Path | None, y_down: bool) -> BackLine:
     vertices = _scan_vertices(path)
     cloud = np.column_stack([vertices[axis] for axis in "xyz"]).astype(float)
     if line is None:
@@ -117,7 +120,12 @@ def _line_of_scan(path: Path, unit: str | None, line: Path | None) -> BackLine:
             raise InputError(f"{path} has no colours; paint the midline red, or hand in the line as CSV (`--line`).")
         red, green, blue = (vertices[colour].astype(float) for colour in ("red", "green", "blue"))
         marked = (red > 0) & (red >= MARKED_RED_RATIO * green) & (red >= MARKED_RED_RATIO * blue)
-        points = _in_order(cloud[marked])
+        points = _in_order(cloud[marked] * ((1, -1, -1) if y_down else 1))
+        if not y_down:
+            warn_assumed(
+                f"{path}: the end of the painted line with the greater y or z counts as C7. If y points down, as in "
+                "the axes of a depth camera, add --frame y_down."
+            )
         return _in_metres(path, points[None], [""] * len(points), unit)
     drawn = _line_of_csv(line, unit)
     cloud = cloud[(np.abs(cloud) < MAX_COORDINATE).all(1)] / UNITS_PER_METRE[drawn.unit]  # leaves out NaN, too

@@ -228,7 +228,9 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         for column in table.columns[table.columns.str.endswith("_error")]:
             bad = table[column] > ANIPOSE_MAX_ERROR_PX
             shown.loc[bad, [column.replace("_error", f"_{axis}") for axis in "xyz"]] = np.nan
-        points = _points_of_table(shown, path, rate_of_session(session, rate), unit="", calibrations=calibrations)
+        points = _points_of_table(
+            shown, path, rate_of_session(session, rate, trial=path.stem), unit="", calibrations=calibrations
+        )
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))

@@ -92,12 +92,13 @@ def file_trials(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...
     return trials
 
 
-def rate_of_session(folder: Path, given: float | None, stated: float | None = None) -> float:
-    """Frames/s: those stated in a file, else the given rate, else that of the first video below the folder.
+def rate_of_session(folder: Path, given: float | None, stated: float | None = None, trial: str = "") -> float:
+    """Frames/s: those stated in a file, else the given rate, else that of the first video below the folder, of
+    the trial if one is named by it.
 
     A stated rate is compared with the video's. Videos of a calibration do not count, nor unreadable ones.
     """
-    video = None if given and not stated else _first_video(folder)
+    video = None if given and not stated else _first_video(folder, trial)
     if stated and video and abs(video.rate / stated - 1) > MAX_RATE_DIFFERENCE_SHARE:
         text = f"{video.path} has {video.rate:.5g} frames/s, the session's settings say {stated:g}, which is taken"
         warn_assumed(f"{text}. If it is wrong, all times and speeds are.")
@@ -135,8 +136,10 @@ def in_frame_range(
     return seen._replace(people=seen.people[inside[0] - first :][: len(inside)]), inside[0] / seen.rate
 
 
-def _first_video(folder: Path) -> Video | None:
-    for path in sorted(folder.rglob("*")):
+def _first_video(folder: Path, trial: str) -> Video | None:
+    """The first video that can be read; of those whose names begin with the trial's, if there are any."""
+    paths = sorted(folder.rglob("*"), key=lambda path: (not path.stem.startswith(trial), path))
+    for path in paths:
         if path.suffix.lower() in VIDEO_ENDINGS and "calib" not in str(path.relative_to(folder)).lower():
             with suppress(InputError):
                 return open_videos([path])[0]

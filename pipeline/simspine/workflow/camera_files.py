@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from math import inf
 from pathlib import Path
@@ -17,7 +18,9 @@ from simspine.io.atomic import atomic_path, write_text
 from simspine.io.calibration import check_distances, write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import Stills, open_recordings
+from simspine.io.text_tables import json_or_empty
 from simspine.io.video import TOLERATED_FRAMES, Video
+from simspine.quality.assess import CAMERA_LATE_CODE
 from simspine.quality.findings import Severity
 from simspine.reconstruction.cameras import compare_cameras
 from simspine.vision.board import Board, find_board, opencv_board
@@ -154,11 +157,24 @@ def print_delays(config: Config, subject: str | None, trial: str | None, out: Pa
         print("No view is late by more than chance." if known is None else "With these delays no view is late.")
     delays = {view: round(float(frames), 2) for view, frames in zip(clocks.views, total, strict=True)}
     print(delays_as_yaml(delays))
+    if sure.any():
+        _warn_of_wrong_cameras(seen, config.triangulation.min_confidence)
     write_figures(out, {
         "trials": seen.trials, "late_frames": delays,
         "found_frames": dict(zip(clocks.views, (before + clocks.delays_frames).tolist(), strict=True)),
         "deviation_frames": dict(zip(clocks.views, clocks.deviation.tolist(), strict=True)),
     })  # fmt: skip
+
+
+def _warn_of_wrong_cameras(seen: RecordedKeypoints, min_confidence: float) -> None:
+    """Print what is wrong with the cameras and is no delay: with wrong cameras, delays are found where none are."""
+    faults = []
+    with suppress(InputError):  # too little was seen to compare cameras
+        found = compare_cameras(seen.keypoints, seen.cameras, min_confidence).findings
+        faults = [finding for finding in found if finding.severity is not Severity.INFO]
+    if not any(finding.code == CAMERA_LATE_CODE for finding in faults):
+        for finding in faults:
+            print(printable(f"warning: {finding.message} Then these delays are wrong: see `simspine cameras check`."))
 
 
 def _delay_text(value: float, deviation: float, known: float, sure: bool) -> str:
@@ -197,8 +213,10 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 
 
 def write_figures(path: Path | None, content: dict) -> None:
-    """Write a command's figures as JSON if a file is named."""
+    """Write a command's figures as JSON if a file is named; `InputError` where that has anything but such figures."""
     if path is not None:
+        if path.exists() and json_or_empty(path).keys() != content.keys():
+            raise InputError(f"{path} exists already, and is no file of these figures. Name another one, or remove it.")
         write_text(path, json.dumps(content, indent=2) + "\n")
 
 

@@ -220,6 +220,9 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
             raise InputError(f"{path}: it would replace what is looked at; name another one.")
+        is_empty = path.is_dir() and not any(path.iterdir())
+        if path.exists() and not is_empty and path != default_picture(camera):
+            raise InputError(f"{path} exists already, and would be replaced. Name another one, or remove it.")
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from threadpoolctl import threadpool_limits
 
 from simspine import __version__
-from simspine.core.errors import naming_content
+from simspine.core.errors import InputError, naming_content
 from simspine.evaluation.validation_records import trial_records
 from simspine.io.dataset_read import DatasetFile
 from simspine.quality.observability import ClinicalFigure
@@ -169,7 +169,7 @@ def _front_page(config: Config, summary: dict, parts: Sequence[_Part]) -> Report
         subtitle=f"{sections[0].recorded if len(sections) == 1 and not links else ', '.join(counted)}. {made}.",
         summary=_rows_of_fit(summary, config),
         findings=tuple(findings) if links else (),
-        overview=_overview_table(summary["trials"], parts),
+        overview=_overview_table(_entries_of(summary, parts), parts),
         trials=() if links else tuple(sections),
         provenance={
             "Configuration (SHA-256)": config.hash,
@@ -225,9 +225,17 @@ def _detector(config: Config, subject: str, trial: str) -> str:
     return "import" if given else f"{kind} {network}".rstrip()
 
 
-def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | None:
+def _entries_of(summary: dict, parts: Sequence[_Part]) -> list[dict]:
+    """The summary's figures of each part's trial, by name: its order is that of the run, not of the configuration."""
+    by_name = {name.replace("/", " · "): entry for name, entry in summary["trials"].items()}
+    if by_name.keys() != {part.section.name for part in parts}:
+        raise InputError("summary.json is of other trials than the configuration. Run `simspine run` again.")
+    return [by_name[part.section.name] for part in parts]
+
+
+def _overview_table(entries: Sequence[dict], parts: Sequence[_Part]) -> page.PageTable | None:
     links = tuple(part.link for part in parts if part.link)
-    if len(trials) < 2 and not links:
+    if len(entries) < 2 and not links:
         return None
 
     def angle(part: _Part, key: str) -> str:
@@ -238,7 +246,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
         ("Trial", "Findings", "Frames", "Rejected", "Reprojection", "Fit RMS", "LLA", "TKA"),
         tuple(
             (
-                name.replace("/", " · "),
+                part.section.name,
                 _trial_lights(part.section),
                 str(entry["frames"]),
                 f"{entry['frames_rejected']}" + (f", {n} inferred" if (n := entry.get("frames_inferred")) else ""),
@@ -247,7 +255,7 @@ def _overview_table(trials: dict, parts: Sequence[_Part]) -> page.PageTable | No
                 angle(part, "lla"),
                 angle(part, "tka"),
             )
-            for (name, entry), part in zip(trials.items(), parts, strict=True)
+            for entry, part in zip(entries, parts, strict=True)
         ),
         "LLA, TKA: means, with their verdicts.",
         links=links,
