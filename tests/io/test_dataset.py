@@ -363,6 +363,21 @@ def test_trials_must_agree(tmp_path, tmp_path_factory):
     assert not list(tmp_path.iterdir())
 
 
+def test_people_turn_round_in_the_room_as_often_as_they_like(tmp_path):
+    """Of the pelvis and the thorax, which count in the room: a trial with two turns could not be exported."""
+    levels = ("L5-S1", "pelvis", "thorax")
+    angles = np.zeros((7, 3, 3))
+    angles[:, 1:, 2] = np.linspace(0, 40, 7)[:, None]
+    turning = {"levels": levels, "angles": angles, "angles_sd": None, "level_share": None, "forced": {}}
+    write_dataset(tmp_path / "x.h5", Dataset({"S1": SubjectData((), {"turning": trial(**turning)})}))
+    with DatasetFile(tmp_path / "x.h5") as data:
+        np.testing.assert_allclose(data.array("S1", "turning", "simspine/level_angles"), angles, rtol=1e-6)
+        np.testing.assert_allclose(data.trial("S1", "turning").angles, angles, rtol=1e-6)
+    angles[:, 0, 2] = 40
+    with pytest.raises(InputError, match="reaches 40 rad, nobody bends so far"):
+        trial(**turning)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

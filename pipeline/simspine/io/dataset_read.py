@@ -172,7 +172,9 @@ class DatasetFile(AbstractContextManager["DatasetFile"]):
         if path == "timestamps":
             _check_even(values)
         if path in _ANGLE_PATHS:
-            dataset_write.require_possible_angle(f"{self._where}: {path}", values)
+            is_of_levels = path.startswith(f"{OWN_GROUP}/level_")
+            levels = _text_array(self._trial(subject, trial)[f"{OWN_GROUP}/levels"]) if is_of_levels else ()
+            dataset_write.require_possible_angle(f"{self._where}: {path}", values, levels)
         if path in _POINT_PATHS:
             require_size_of_person(path, values)
         if path in ("kinematics", f"{OWN_GROUP}/kinematics_sd"):

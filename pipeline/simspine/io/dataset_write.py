@@ -59,13 +59,16 @@ FRAME_ARRAYS = {
     "marker_error": ("marker_error", "m"), "filled": ("filled", None),
 }  # fmt: skip
 _RATE_TOLERANCE = 1e-3  # largest relative difference of the rates of points and angles, which have the same frames
+LEVELS_IN_ROOM = ("pelvis", "thorax")
 TRIAL_SHARES = ("response", "level_share")
 ANGLE_ARRAYS = {name: name_here for name, (name_here, unit) in FRAME_ARRAYS.items() if unit == "rad"}
 
 
-def require_possible_angle(name: str, values: np.ndarray | None) -> None:
+def require_possible_angle(name: str, values: np.ndarray | None, levels: Sequence[str] = ()) -> None:
     """`InputError` for an angle of a joint or a curvature beyond a full turn, or its deviation (…_sd) beyond half a
-    turn: degrees taken for radians, or damage."""
+    turn: degrees taken for radians, or damage. levels: names along the second axis; people turn round in the room."""
+    if values is not None and len(levels):
+        values = values[:, [level not in LEVELS_IN_ROOM for level in levels]]
     largest = 0.0 if values is None else float(np.nan_to_num(np.abs(values)).max(initial=0.0))
     most, why = (np.pi, "no angle is so uncertain") if name.endswith("_sd") else (2 * np.pi, "nobody bends so far")
     if largest > most:
@@ -150,7 +153,8 @@ class TrialData(Frozen):
         deviations = {f"{name}{kind}_sd": curve for name in ("lla", "tka") for kind in ("", "_change")}
         self._set_deviations(deviations | {"angles_sd": angles, "clinical_sd": clinical})
         for name in ANGLE_ARRAYS.values():
-            require_possible_angle(f"TrialData.{name}", getattr(self, name))
+            levels = self.levels if name.startswith("angles") else ()
+            require_possible_angle(f"TrialData.{name}", getattr(self, name), levels)
         columns = () if self.clinical is None else self.clinical.T
         for name, unit, values in zip(self.clinical_names, self.clinical_units, columns, strict=False):
             if unit == "rad" and not name.startswith("shoulder"):  # arms turn round
