@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import combinations
 
 import numpy as np
@@ -240,9 +240,13 @@ def _uncropped(sample: Keypoints, cameras: Sequence[Camera], shift_of: Sequence[
     rows = evenly_spread(len(frames), CROP_POINTS)
     px = sample.xy[frames[rows], :, points[rows]]
 
+    @cache  # a step of a derivative shifts one view
+    def seen_by(view: int, right: float, down: float) -> np.ndarray:
+        return undistort_pixels(cameras[view], px[:, view] + [right, down])
+
     def distances(shifts: np.ndarray) -> np.ndarray:
-        shifted = px + np.append(shifts, [0, 0]).reshape(-1, 2)[shift_of]
-        normal = [undistort_pixels(camera, shifted[:, view]) for view, camera in enumerate(cameras)]
+        shift_of_view = np.append(shifts, [0, 0]).reshape(-1, 2)[shift_of].tolist()
+        normal = [seen_by(view, right, down) for view, (right, down) in enumerate(shift_of_view)]
         pairs = combinations(range(len(cameras)), 2)
         found = [epipolar_distances_px(cameras[a], cameras[b], normal[a], normal[b]) for a, b in pairs]
         return np.nan_to_num(np.concatenate(found))
