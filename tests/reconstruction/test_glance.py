@@ -72,7 +72,7 @@ def test_angles_in_the_room_name_the_points_that_show_them(found):
 
 
 def test_results_that_rest_on_detected_hips_or_shoulders_say_what_their_interval_leaves_out(found):
-    hips, shoulders = "errors of hips that change with the posture", "shoulders that move on the thorax"
+    hips, shoulders = "hips misplaced by the detector", "shoulders that move on the thorax"
     for origin, is_said in ((Origin.DETECTED, True), (Origin.GIVEN, False)):
         trial = replace(found, markers=found.markers.with_(origin=(origin,) * len(found.markers.names)))
         rows = [row for table in trial_tables(trial) if not table.folded for row in table.rows]

@@ -197,7 +197,7 @@ def _refinement_finding(
         return Finding(CAMERA_REFINED_CODE, Severity.INFO, text, figures=changes)
     limit = THRESHOLDS.get(doubted.code)
     tolerated = f" (tolerated: {limit.value:g} {limit.unit})" if limit else ""
-    text += f" The given ones did not fit: {doubted.summary}{tolerated}."
+    text += f" The given cameras did not fit: {doubted.summary}{tolerated}."
     return Finding(CAMERA_REFINED_CODE, Severity.WARNING, text, figures=changes)
 
 

@@ -373,7 +373,7 @@ def _sizes_at_person(trial: SolvedTrial, delays: Mapping[str, Mapping[str, float
     speed = np.nanpercentile(steps, 95) * trial.spine.rate
     longest = max((abs(one["delay_frames"]) + NORMAL_95 * one["sd_frames"] for one in delays.values()), default=0.0)
     delay, words = longest / trial.spine.rate, page.page_words("fit")
-    fast = words["fast"].format(speed=speed, delay=1e3 * delay, shift=1e3 * delay * speed) * bool(delays)
+    fast = words["fast"].format(delay=1e3 * delay, shift=round(1e3 * delay * speed, -1)) * bool(delays)
     return words["at_person"].format(pixel=pixel) + fast
 
 
