@@ -433,8 +433,8 @@ def check_bone_lengths(measured: Markers) -> Iterator[Finding]:
         if spread > spread_limit.value_si or odd.any():
             yield warning(
                 "bone_length",
-                f"{segment} ({'–'.join(ends)}), as triangulated: in the worst frame {100 * np.nanmax(relative):.0f} % from "
-                f"its median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); standard deviation "
+                f"{segment} ({'–'.join(ends)}), as triangulated: in the worst frame {100 * np.nanmax(relative):.0f} % "
+                f"from its median of {100 * median:.1f} cm (limit {deviation_limit.value:g} %); standard deviation "
                 f"{100 * spread:.1f} % (limit {spread_limit.value:g} %).",
                 frames=odd,
                 where=segment,
