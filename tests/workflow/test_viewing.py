@@ -187,6 +187,16 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     assert all(cell.startswith("(0") for cell in differences)
 
 
+@pytest.mark.parametrize(
+    ("place", "option", "name"), [("S01", "--subject", "S01"), ("S01/vertebrae/bow.h5", "--trial", "bow")]
+)
+def test_a_name_that_contradicts_the_path_is_refused(finished, tmp_path, place, option, name):
+    """It had no effect."""
+    words = ("view", finished.results / place, "--no-open", "--out", tmp_path / "page.html", option)
+    assert f"{place} is of {name}, and other was given as well" in failed(run(*words, "other"))
+    succeeded(run(*words, name))
+
+
 def test_other_people_and_movements_are_not_compared_without_a_word(finished, tmp_path):
     shutil.copytree(finished.results, tmp_path / "later")
     page = ("--out", tmp_path / "c.html")

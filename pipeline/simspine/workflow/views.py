@@ -67,13 +67,22 @@ def find_results(result: Path, subject: str | None = None, trial: str | None = N
         raise InputError(f"{result} does not exist. Expected a results folder, a trial's .h5, or a data set's .h5.")
     if result.is_dir():
         if (result / "vertebrae").is_dir():
+            _require_same(result, result.name, subject)
             return find_trial(result.parent, result.name, trial)
         return find_trial(result, subject, trial)
     if result.parent.name in VIEWABLE_STAGES and result.suffix == ".h5":
         paths = RunPaths(result.parents[2], result.parents[1].name)
         if paths.vertebrae(result.stem).is_file():
+            _require_same(result, paths.subject, subject)
+            _require_same(result, result.stem, trial)
             return _readable_trial(paths, result.stem)
     return None
+
+
+def _require_same(result: Path, name: str, given: str | None) -> None:
+    """`InputError` where another subject or trial was given than the path names."""
+    if given not in (None, name):
+        raise InputError(f"{result} is of {name}, and {given} was given as well. Leave one of them out.")
 
 
 def place_of_trial(result: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str]:
