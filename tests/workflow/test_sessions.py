@@ -69,6 +69,15 @@ def test_freemocap_in_millimetres(tmp_path):
     check_near(read_wide(tmp_path / "output_data/simspine_spine_3d_xyz.csv"), centres, 0.001)
 
 
+def test_a_rate_that_the_files_state_otherwise_is_refused(tmp_path):
+    """It had no effect."""
+    xyz = np.random.default_rng(0).uniform(0.5, 1.5, (FRAMES, 2, 3))
+    write_small_c3d(tmp_path / "walk.c3d", {"names": ["C7", "LASI"], "values": xyz, "rate": RATE}, {})
+    with pytest.raises(InputError, match=f"its files state {RATE:g} frames/s, and 77 was given"):
+        read_session(tmp_path, rate=77)
+    assert read_session(tmp_path, rate=RATE).trials[0].source.rate == pytest.approx(RATE)
+
+
 def test_freemocap_with_its_yolo_tracker(tmp_path):
     """FreeMoCap 1.8 puts `face_` before all names of a tracker whose points it does not sort into body and hands."""
     names, xyz, _ = native("coco17")

@@ -19,7 +19,7 @@ from simspine.core.errors import InputError, naming_content, safe_file_name
 from simspine.core.geometry import points_in_images
 from simspine.core.settings import read_mapping
 from simspine.core.skeletons import load_skeleton, skeleton_names, skeleton_of_names
-from simspine.core.types import Camera, Markers
+from simspine.core.types import MAX_RATE_DIFFERENCE_SHARE, Camera, Markers
 from simspine.io.calibration import cameras_as_written, read_calibration
 from simspine.io.exchange import OWN_SOFTWARE, read_poses, write_poses
 from simspine.io.keypoint_json import files_by_frame, names_of_skeleton, parse_cells
@@ -416,6 +416,9 @@ def read_session(folder: str | PathLike, rate: Rate = None) -> OtherSession:
         for trial in trials:
             if not isinstance(trial.source, Path):
                 require_points(trial.source, f"{folder}, trial {trial.name!r}")
+                if rate and abs(trial.source.rate / rate - 1) > MAX_RATE_DIFFERENCE_SHARE:
+                    text = f"{folder}, trial {trial.name!r}: its files state {trial.source.rate:g} frames/s"
+                    raise InputError(f"{text}, and {rate:g} was given. Leave the rate out.")
         if trials:
             return OtherSession(tool, tuple(trials), *size_of_person(folder), to_see=programs[tool]["to_see"])
     for tool, about in programs.items():
