@@ -146,10 +146,13 @@ def test_export_import_and_comparison_by_command(drawn, tmp_path):
     assert written.exit_code == 0, written.output
     assert len(list(jpg.rglob("*.png"))) == 12
     before = file.read_bytes()  # as if another program had corrected it
-    assert "anna.json exists already, and may hold corrections" in failed(
+    assert "anna.json exists already, and would be replaced" in failed(
         call("annotations", "export", *common, "--annotator", "anna", "--format", "coco", "--file", file)
     )
     assert file.read_bytes() == before
+    points = [*common, "--annotator", "anna", "--format", "openpose", "--file", tmp_path / "points"]
+    succeeded(call("annotations", "export", *points))
+    assert "points exists already, and would be replaced" in failed(call("annotations", "export", *points))
     succeeded(call("annotations", "import", *common, "--annotator", "ben", "--file", file))
     assert (labels_of(recording, "ben").status == labels_of(recording, "anna").status).all()
     succeeded(call("annotations", "export", *common, "--annotator", "ben", "--format", "coco", "--file", other))
@@ -297,6 +300,7 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     (tmp_path / "limbs.json").write_text(json.dumps(coco_of(people, hidden=[3])))
     words = ["annotations", "propose", str(tmp_path / "limbs.json"), "--out", str(tmp_path / "started.json")]
     succeeded(call(*words))
+    assert "started.json exists already" in failed(call(*words))  # it may hold corrections by now
     found = to_simspine(read_coco_labels(tmp_path / "started.json"))
     assert found.file_names == ("2.jpg", "4.jpg")  # of the second image the larger person
     for row, truth, unit in ((found.points[0], larger, 240), (found.points[1], large, 200)):
@@ -309,12 +313,15 @@ def test_spines_are_proposed_for_large_people_whose_trunk_is_in_sight(tmp_path):
     spine = [name in VERTEBRA_OF for name in found.names]
     assert (found.status[:, spine] == PointStatus.UNSEEN).all()
     assert (found.points[0, :, 2] == 2).sum() == 17
-    succeeded(call(*words, "--curves"))
-    curves = to_simspine(read_coco_labels(tmp_path / "started.json"))
+    new = [*words[:-1], str(tmp_path / "curves.json")]
+    succeeded(call(*new, "--curves"))
+    curves = to_simspine(read_coco_labels(tmp_path / "curves.json"))
     trunk = curves.points[0, [curves.names.index(name) for name in ("Hip", "Spine_01", "Spine_02", "Spine_03")], :2]
     steps = np.linalg.norm(np.diff(trunk, axis=0), axis=1)
     np.testing.assert_allclose(steps, steps.mean(), rtol=0.01)
-    assert "nobody of 5 is 0.95 of the image's height" in failed(call(*words, "--least-height", "0.95"))
+    assert "nobody of 5 is 0.95 of the image's height" in failed(
+        call(*words[:-1], str(tmp_path / "none.json"), "--least-height", "0.95")
+    )
 
 
 def test_images_of_the_recording_are_not_replaced(drawn, tmp_path):

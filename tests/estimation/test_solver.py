@@ -24,7 +24,8 @@ def test_a_task_is_a_target_and_a_weight(task):
 
 
 @pytest.mark.parametrize(
-    ("option", "said"), [({"engine": "frame"}, "'frames'"), ({"tolerance": 0.0}, "tolerance is 0")]
+    ("option", "said"),
+    [({"engine": "frame"}, "'frames'"), ({"tolerance": 0.0}, "tolerance is 0"), ({"tolerance": "x"}, "tolerance is x")],
 )
 def test_engines_and_tolerances_that_mean_nothing_are_refused(option, said):
     with pytest.raises(InputError, match=said):

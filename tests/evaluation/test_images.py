@@ -135,6 +135,27 @@ def test_thirty_five_points_and_categories_without_names_are_read(tmp_path):
     assert summary.value("few", "all", "all AP") < 1
 
 
+def test_results_are_in_the_order_of_the_labels_points(tmp_path):
+    """A list has no names; in another order than SpineTrack's, its precision was 0."""
+    truth, backwards = people(), list(TABLE.names)[::-1]
+    write_labels(tmp_path / "labels.json", truth[:, ::-1], {"keypoints": backwards})
+    write_results(tmp_path / "found.json", truth[:, ::-1])
+    labels = read_labelled_people(tmp_path / "labels.json")
+    np.testing.assert_allclose(labels.keypoints, truth)
+    found = read_found_people(tmp_path / "found.json", tmp_path / "labels.json")
+    np.testing.assert_allclose(found.keypoints, labels.keypoints)
+
+
+def test_people_in_images_without_labels_are_said(tmp_path):
+    write_labels(tmp_path / "labels.json", people())
+    write_results(tmp_path / "found.json", people())
+    rows = json.loads((tmp_path / "found.json").read_text())
+    rows[0]["image_id"] = 999
+    (tmp_path / "found.json").write_text(json.dumps(rows))
+    with pytest.warns(UserWarning, match=r"1 of 6 people are in images that .*labels\.json lacks"):
+        read_found_people(tmp_path / "found.json", tmp_path / "labels.json")
+
+
 def test_annotations_serve_as_predictions_by_file_name(tmp_path):
     truth = people()
     write_labels(tmp_path / "labels.json", truth)

@@ -22,6 +22,10 @@ def test_command_writes_tables(small_dataset, tmp_path):
     assert made == {f"{name}.csv" for name in names} | {"validation.md"}
     page = (tmp_path / "validation/validation.md").read_text(encoding="utf-8")
     assert "set by the model" in page
+    succeeded(call("validate", tmp_path))  # its own files are replaced
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/lla_tka.csv").write_text("mine")
+    assert "mine exists already" in failed(call("validate", tmp_path, "--out", tmp_path / "mine"))
 
 
 @pytest.mark.parametrize("arguments", [["nothing.h5"], ["--config", "nothing.yaml"]])

@@ -12,7 +12,7 @@ import pytest
 
 from simspine.core.errors import InputError
 from simspine.io import atomic
-from simspine.io.atomic import HOST_DIGEST, atomic_folder, atomic_path, write_text
+from simspine.io.atomic import HOST_DIGEST, atomic_folder, atomic_path, require_new, write_text
 
 
 def test_writes_new_file_and_parent_folders(tmp_path):
@@ -71,6 +71,20 @@ def test_permissions_of_an_old_file_stay(tmp_path):
     assert path.read_text() == "new"
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(InputError, match=r"is a folder; name a file"):
+        write_text(tmp_path, "x")
+
+
+def test_what_is_there_is_not_new(tmp_path):
+    require_new(tmp_path / "a")
+    require_new(tmp_path)
+    (tmp_path / "a").touch()
+    for place in (tmp_path / "a", tmp_path):
+        with pytest.raises(InputError, match="exists already, and would be replaced"):
+            require_new(place)
+
+
 def test_a_pipe_is_not_replaced(tmp_path):
     """Nor a device: as root, /dev/null would become a file."""
     pipe = tmp_path / "pipe"
@@ -123,12 +137,17 @@ def test_killed_process_leaves_the_old_file(tmp_path):
 
 
 def test_what_the_system_refuses_bears_the_users_name(tmp_path):
-    """Of a file that cannot be made, and of one that cannot be put in its place: here a folder stands there."""
+    """Of a file that cannot be made, and of one that cannot be put in its place: here a folder comes to stand there."""
     with pytest.raises(FileNotFoundError) as absent, atomic_path(tmp_path / "x.yaml"):
         pass
-    (tmp_path / "taken.yaml").mkdir()
+
+    def overtaken():
+        with atomic_path(tmp_path / "taken.yaml") as temporary:
+            temporary.touch()
+            (tmp_path / "taken.yaml").mkdir()
+
     with pytest.raises(IsADirectoryError) as taken:
-        write_text(tmp_path / "taken.yaml", "x")
+        overtaken()
     assert [absent.value.filename, taken.value.filename] == [str(tmp_path / "x.yaml"), str(tmp_path / "taken.yaml")]
 
 

@@ -258,7 +258,7 @@ def test_a_report_of_something_else_is_not_replaced(tmp_path):
     (tmp_path / "report.html").write_text("mine")
     done = call("back", write_csv(tmp_path / "a.csv", LINE), "--out", tmp_path)
     assert done.exit_code == 2
-    assert "holds the report.html of something else" in done.stderr
+    assert "report.html exists already, and would be replaced" in done.stderr
     assert (tmp_path / "report.html").read_text() == "mine"
 
 
@@ -283,8 +283,10 @@ def test_back_does_not_replace_the_results_of_another_file(tmp_path):
     for _ in range(2):
         assert call("back", first, "--out", tmp_path / "out").exit_code == 0
     about = json.loads((tmp_path / "out" / "provenance.json").read_text())
-    assert (about["file"], about["sha256"]) == ("a.csv", sha256_of_file(first))
+    assert (about["file"], about["sha256"]) == ("../a.csv", sha256_of_file(first))
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
-    done = call("back", write_csv(tmp_path / "b.csv", LINE), "--out", tmp_path / "out")
-    assert (done.exit_code, "something else, which would be replaced" in done.output) == (2, True)
+    (tmp_path / "ben").mkdir()
+    for other in ("b.csv", "ben/a.csv"):
+        done = call("back", write_csv(tmp_path / other, LINE), "--out", tmp_path / "out")
+        assert (done.exit_code, "exists already, and would be replaced" in done.output) == (2, True)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import call, succeeded
+from command_line import call, failed, succeeded
 from small_images import people, write_labels, write_results
 from small_points import moved, truth, write_angles
 from tools.lifting_baselines.point_tables import write_point_sequences
@@ -72,6 +72,13 @@ def test_points_in_images_from_a_copy_of_spinetrack(tmp_path):
     write_results(tmp_path / "found.json", people())
     said = succeeded(benchmark("2d", tmp_path / "found.json", "--truth", tmp_path / "st"))
     assert "| found | all | 1.000 | 1.000 |" in " ".join(said.split())
+    labels = tmp_path / "st/annotations/person_keypoints_val2017.json"
+    words = ("2d", tmp_path / "found.json", "--truth", tmp_path / "st", "--json")
+    before = labels.read_bytes()
+    assert "is no file of these figures" in failed(benchmark(*words, labels))
+    assert labels.read_bytes() == before
+    for _ in range(2):
+        succeeded(benchmark(*words, tmp_path / "figures.json"))
 
 
 def test_what_is_missing_or_wrong_ends_with_two_and_writes_nothing(files):

@@ -135,10 +135,12 @@ def test_a_job_is_marked_if_it_and_all_before_it_are_done(copied, spoil, left):
     assert marked(copied) == set(left)
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "report.html", "logs/app.log", ".workflow/steps.txt"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", "report.html", "logs/app.log", ".workflow/steps.txt", "a.h5", "export/models/S01.osim"]
+)
 def test_files_of_others_are_not_replaced(tmp_path, name):
     path, config = tmp_path / name, of_markers(tmp_path, tmp_path / "walk.trc")
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("mine: 1\n")
     with pytest.raises(InputError, match=f"{path.name} is not of simspine, and a run would replace it"):
         check_results(config)
@@ -177,6 +179,18 @@ def test_a_recording_in_the_folder_of_results_is_not_replaced(tmp_path, made):
         with pytest.raises(InputError, match=f"{file} is not of simspine, and a run would replace it"):
             command()
     assert file.read_text() == "a measurement\n"
+
+
+def test_an_export_is_no_input_of_its_own_run(tmp_path):
+    """Markers that were corrected by hand in the exported file were replaced."""
+    file = tmp_path / "export/markers/S01/S01_walk.trc"
+    file.parent.mkdir(parents=True)
+    file.write_text("corrected\n")
+    (tmp_path / "S01/manifests").mkdir(parents=True)
+    for command in (check_results, lambda config: run_stage("merge", config, "S01", None)):
+        with pytest.raises(InputError, match=r"S01_walk\.trc is an export of these results.* Copy it elsewhere"):
+            command(of_markers(tmp_path, file))
+    assert file.read_text() == "corrected\n"
 
 
 @pytest.mark.parametrize("name", ["kinematics/walk.mot", "model/S01.osim", "quality/walk.json"])

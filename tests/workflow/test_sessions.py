@@ -126,11 +126,15 @@ def test_anipose_takes_the_rate_of_the_trials_own_video(tmp_path):
     """All trials had the rate of the first video below the folder."""
     names, xyz, _ = native("coco17")
     (tmp_path / "videos-raw").mkdir()
-    for name, rate in (("take_a", 50.0), ("take_b", 100.0)):
+    expected = {"walk1": 50.0, "walk10": 100.0, "walk": 25.0, "walk_b": 60.0}
+    for name, rate in expected.items():
         write_wide(tmp_path / f"pose-3d/{name}.csv", names, 1000 * xyz, "fnum")
-        write_video(tmp_path / f"videos-raw/{name}-camA.mp4", frames=4, rate=rate)
-    rates = {trial.name: trial.source.rate for trial in read_session(tmp_path).trials}
-    assert rates == {"take_a": 50.0, "take_b": 100.0}
+        write_video(tmp_path / f"videos-raw/{name}_cam1.mp4", frames=4, rate=rate)
+    assert {trial.name: trial.source.rate for trial in read_session(tmp_path).trials} == expected
+    (tmp_path / "videos-raw/walk_cam1.mp4").rename(tmp_path / "videos-raw/cam1_walk.mp4")
+    with pytest.raises(InputError, match="no name shows whose points are read"):
+        read_session(tmp_path)
+    assert {trial.source.rate for trial in read_session(tmp_path, rate=RATE).trials} == {RATE}
 
 
 @pytest.mark.parametrize(

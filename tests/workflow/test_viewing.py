@@ -187,6 +187,20 @@ def test_a_trial_twice_is_compared_and_does_not_differ_from_itself(copied, monke
     assert all(cell.startswith("(0") for cell in differences)
 
 
+@pytest.mark.parametrize("words", [("view", "--no-open"), ("compare", "second")])
+def test_pages_of_others_are_not_replaced(finished, tmp_path, words):
+    shutil.copytree(finished.results, tmp_path / "second")
+    command, *rest = (tmp_path / word if word == "second" else word for word in words)
+    page = tmp_path / "page.html"
+    page.write_text("<p>mine")
+    called = (command, finished.results, *rest, "--out", page)
+    assert "page.html exists already, and is no page of this version" in failed(run(*called))
+    assert page.read_text() == "<p>mine"
+    page.unlink()
+    for _ in range(2):
+        succeeded(run(*called))
+
+
 @pytest.mark.parametrize(
     ("place", "option", "name"), [("S01", "--subject", "S01"), ("S01/vertebrae/bow.h5", "--trial", "bow")]
 )

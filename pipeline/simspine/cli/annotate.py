@@ -174,9 +174,9 @@ def export_labels_command(target, annotator, form, path, everything, images):
     """Write the points, with their status, for another program."""
     from simspine.annotation.exchange import labelled_images_of, write_annotation_file, write_images
     from simspine.annotation.server import labels_of
+    from simspine.io.atomic import require_new
 
-    if path.is_file():
-        raise InputError(f"{path} exists already, and may hold corrections. Name another file, or remove it.")
+    require_new(path)
     recording = _open_recording(target)
     labels = labels_of(recording, annotator)
     # Images first: writing them is refused where they would replace others.
@@ -218,8 +218,10 @@ def propose_command(labels, path, least_height, curves):
     From the limbs in LABELS, for the largest person of each image whose trunk is in sight, by a model of real spines.
     """
     from simspine.annotation.exchange import propose_spines
+    from simspine.io.atomic import require_new
     from simspine.io.coco import write_coco_labels
 
+    require_new(path)
     found = propose_spines(labels, least_height, curves)
     write_coco_labels(path, found)
     say(f"{path}: {len(found.file_names)} people")

@@ -259,16 +259,17 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     FILE: a CSV file with columns x, y, z (and name for C7, LPSIS, RPSIS), from C7 down; markers (.trc, .c3d); or a
     scan of the back (.ply) with the midline's points painted red. Exit code: 0, or 1 where frames were rejected.
     """
-    from simspine.io.atomic import sha256_of_file, write_text
+    from simspine.io.atomic import require_new, sha256_of_file, write_text
     from simspine.io.back_line import read_back_line
     from simspine.io.text_tables import json_or_empty
     from simspine.reconstruction.spine_from_back import spine_from_back
     from simspine.workflow.sessions import curvature_text
 
     folder = out or file.with_name(f"{file.stem}_spine")
-    about = folder / "provenance.json"
-    if (folder / "report.html").exists() and json_or_empty(about).get("file") != file.name:
-        raise InputError(f"{folder} holds the report.html of something else, which would be replaced; choose --out.")
+    about, place = folder / "provenance.json", os.path.relpath(file, folder)
+    if json_or_empty(about).get("file") != place:
+        for name in ("provenance.json", "report.html", "spine.h5", "spine.csv"):
+            require_new(folder / name)
     back = read_back_line(file, unit, line, y_down=frame == "y_down")
     result = spine_from_back(
         back.points, c7=back.c7, psis=back.psis, height=height, mass=mass,
@@ -276,7 +277,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         rate=back.rate or 30.0, frame="y_up" if frame == "y_down" else frame or back.frame or "y_up",
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(about, json.dumps({"command": "simspine back", "file": file.name, "sha256": sha256_of_file(file)}))
+    write_text(about, json.dumps({"command": "simspine back", "file": place, "sha256": sha256_of_file(file)}))
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]

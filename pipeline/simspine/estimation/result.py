@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 
 import numpy as np
@@ -51,7 +51,7 @@ class Solver(Unchanging):
     def __post_init__(self):
         if self.engine is not None:
             require_known("engine", [self.engine], DEFAULT_TOLERANCES)
-        if self.tolerance is not None and not (np.isfinite(self.tolerance) and self.tolerance > 0):
+        if self.tolerance is not None and not (isinstance(self.tolerance, Real) and 0 < self.tolerance < np.inf):
             raise InputError(f"tolerance is {self.tolerance}, expected a positive number.")
         for name, minimum in (("min_markers", 0), ("threads", 1), ("window", 1), ("overlap", 0)):
             value = getattr(self, name)

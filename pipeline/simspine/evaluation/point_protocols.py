@@ -1,5 +1,6 @@
 """The papers' protocols for points: from one view, from several views, and in images. Predictions in, tables out."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -164,12 +165,15 @@ def read_labelled_people(path: Path) -> ImagePeople:
 def read_found_people(path: Path, labels: Path) -> ImagePeople:
     """People found: COCO results, whose images are numbered as in `labels`, or a file of annotations, by file name."""
     if read_bytes(path).lstrip()[:1] == b"[":
-        stored = read_coco_results(path)
         truth = read_coco(labels)
+        stored = read_coco_results(path, tuple(truth["names"].tolist()))
         name_by_number = dict(zip(truth["image_id"].tolist(), truth["file_name"].tolist(), strict=True))
         numbered = np.array([number in name_by_number for number in stored["image_id"].tolist()], bool)
         if not numbered.any():
             raise InputError(f"{path}: none of its images is numbered as one of {labels}.")
+        if not numbered.all():
+            text = f"{path}: {(~numbered).sum()} of {len(numbered)} people are in images that {labels} lacks"
+            warnings.warn(f"{text}; they do not count. Are images numbered as there?", stacklevel=2)
         keypoints, score = stored["keypoints"][numbered], stored["score"][numbered]
         images = tuple(name_by_number[number] for number in stored["image_id"][numbered].tolist())
     else:

@@ -4,6 +4,7 @@ A table (.npz) has a row per frame of many trials, so that any program can write
 """
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -256,6 +257,8 @@ def sequences_of_subjects(
             f"none of the subjects {', '.join(subjects)}, who are tested in this protocol, is in the truth; it has "
             f"{', '.join(available) or 'nobody'}. Name them with --subjects, or take all."
         )
+    if lacking := {*subjects} - {*available, ALL_SUBJECTS}:
+        warnings.warn(f"the truth has no {', '.join(sorted(lacking))}; tested are the others.", stacklevel=2)
     return chosen
 
 

@@ -41,6 +41,8 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         raise InputError(f"a name for the file to write is missing: '{target}' is a folder.")
     if target.absolute().parent == Path("/dev") or (target.exists() and not (target.is_file() or target.is_dir())):
         raise InputError(f"{target} is a device, a pipe or a socket; name a file.")
+    if target.is_dir():
+        raise InputError(f"{target} is a folder; name a file.")
     made = make_folder(target.parent, sync)
     suffix = target.suffix
     stem = target.name.removesuffix(suffix)
@@ -62,6 +64,13 @@ def atomic_path(target: str | os.PathLike, sync: bool = True) -> Iterator[Path]:
         raise
     if sync:
         _flush_folder(target.parent)
+
+
+def require_new(path: Path) -> None:
+    """`InputError` where a file, or a folder that is not empty, is there already: it may be somebody's work."""
+    is_empty_folder = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not is_empty_folder:
+        raise InputError(f"{path} exists already, and would be replaced. Name another one, or remove it.")
 
 
 def make_folder(folder: Path, sync: bool = True) -> list[Path]:

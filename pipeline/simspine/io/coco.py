@@ -174,8 +174,11 @@ def _category_names(
     return skeleton_of_size(points).names
 
 
-def read_coco_results(path: Path) -> dict[str, np.ndarray]:
-    """COCO's results, an entry a detected person. image_id: texts; keypoints: (people, points, 3); score: (people,)."""
+def read_coco_results(path: Path, named: Sequence[str] = ()) -> dict[str, np.ndarray]:
+    """COCO's results, an entry a detected person. image_id: texts; keypoints: (people, points, 3); score: (people,).
+
+    named: points of the labels' category, in whose order results with as many are.
+    """
     with naming_content(path, "a list of COCO keypoint results"):
         rows = load_json(read_bytes(path))
         points = len(rows[0]["keypoints"]) // 3
@@ -183,7 +186,7 @@ def read_coco_results(path: Path) -> dict[str, np.ndarray]:
             "image_id": np.array([str(row["image_id"]) for row in rows]),
             "keypoints": np.array([row["keypoints"] for row in rows], float).reshape(len(rows), points, 3),
             "score": np.array([row["score"] for row in rows], float),
-            "names": np.array(_category_names([{}], points)),
+            "names": np.array(named if len(named) == points else _category_names([{}], points)),
         }
 
 

@@ -100,6 +100,12 @@ def load_json(content: str | bytes) -> Any:
     return json.loads(content, object_pairs_hook=_unique_names)
 
 
+def require_same_figures(path: Path, keys: Iterable[str]) -> None:
+    """`InputError` where the file is there and is no JSON object with just these keys: it would be replaced."""
+    if path.exists() and json_or_empty(path).keys() != {*keys}:
+        raise InputError(f"{path} exists already, and is no file of these figures. Name another one, or remove it.")
+
+
 def json_or_empty(path: Path) -> dict[str, Any]:
     """The object in a JSON file of simspine's; {} where there is none, or it is damaged."""
     try:

@@ -59,6 +59,7 @@ ANIPOSE_MAX_ERROR_PX = 50.0  # Anipose's viewer hides points of a larger reproje
 ANIPOSE_FOLDER = "pose-3d-spine"
 OTHER_ORDER_SIZES = {16, 17, 24}  # points of EasyMocap's layouts other than BODY_25, its beginning, or it with hands
 SUFFIX = "_spine"  # in the names of added files
+CAMERA_IN_NAME = "[-_ ]?cam(era)?[-_ ]?[A-Za-z0-9]{1,2}"  # after the trial, in names of videos
 MOST_FRAMES_PER_ROW = 100  # frames per row of Caliscope's tables, which leave out frames without points
 MIN_SHARE_IN_IMAGE = 0.5  # least share of the points in a camera's image, if the camera belongs to the points
 Rate = float | None
@@ -228,9 +229,8 @@ def _anipose(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         for column in table.columns[table.columns.str.endswith("_error")]:
             bad = table[column] > ANIPOSE_MAX_ERROR_PX
             shown.loc[bad, [column.replace("_error", f"_{axis}") for axis in "xyz"]] = np.nan
-        points = _points_of_table(
-            shown, path, rate_of_session(session, rate, trial=path.stem), unit="", calibrations=calibrations
-        )
+        frame_rate = rate_of_session(session, rate, video_of=re.escape(path.stem) + CAMERA_IN_NAME)
+        points = _points_of_table(shown, path, frame_rate, unit="", calibrations=calibrations)
         target, configs = session / ANIPOSE_FOLDER / path.name, [place / "config.toml" for place in places]
         config = next((file for file in configs if file.is_file()), session / "config.toml")
         targets = (target, config.with_name(f"config{SUFFIX}.toml"))

@@ -1,5 +1,6 @@
 """Trials of another program's session, and how they are solved; `simspine.reconstruction.session_files` reads them."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
@@ -92,13 +93,13 @@ def file_trials(paths: Sequence[Path], targets: Callable[[Path], tuple[Path, ...
     return trials
 
 
-def rate_of_session(folder: Path, given: float | None, stated: float | None = None, trial: str = "") -> float:
-    """Frames/s: those stated in a file, else the given rate, else that of the first video below the folder, of
-    the trial if one is named by it.
+def rate_of_session(folder: Path, given: float | None, stated: float | None = None, video_of: str = "") -> float:
+    """Frames/s: those stated in a file, else the given rate, else that of the first video below the folder.
 
-    A stated rate is compared with the video's. Videos of a calibration do not count, nor unreadable ones.
+    A stated rate is compared with the video's. Videos of a calibration do not count, nor unreadable ones. video_of: a
+    pattern of names; those of other videos count only if all have one rate.
     """
-    video = None if given and not stated else _first_video(folder, trial)
+    video = None if given and not stated else _first_video(folder, video_of)
     if stated and video and abs(video.rate / stated - 1) > MAX_RATE_DIFFERENCE_SHARE:
         text = f"{video.path} has {video.rate:.5g} frames/s, the session's settings say {stated:g}, which is taken"
         warn_assumed(f"{text}. If it is wrong, all times and speeds are.")
@@ -136,14 +137,19 @@ def in_frame_range(
     return seen._replace(people=seen.people[inside[0] - first :][: len(inside)]), inside[0] / seen.rate
 
 
-def _first_video(folder: Path, trial: str) -> Video | None:
-    """The first video that can be read; of those whose names begin with the trial's, if there are any."""
-    paths = sorted(folder.rglob("*"), key=lambda path: (not path.stem.startswith(trial), path))
-    for path in paths:
+def _first_video(folder: Path, pattern: str) -> Video | None:
+    """The first video that can be read, if possible one with such a name."""
+    own, others = list[Video](), list[Video]()
+    for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO_ENDINGS and "calib" not in str(path.relative_to(folder)).lower():
             with suppress(InputError):
-                return open_videos([path])[0]
-    return None
+                (own if re.fullmatch(pattern, path.stem) else others).append(open_videos([path])[0])
+            if own or (others and not pattern):
+                return [*own, *others][0]
+    if differing := [one for one in others if abs(one.rate / others[0].rate - 1) > MAX_RATE_DIFFERENCE_SHARE]:
+        text = f"{others[0].path} has {others[0].rate:.5g} frames/s, {differing[0].path} {differing[0].rate:.5g}"
+        raise InputError(f"{text}, and no name shows whose points are read. Pass rate= (command line: --rate).")
+    return others[0] if others else None
 
 
 def solve_session(session: OtherSession, options: Options, show: ShowProgress) -> dict[str, Known]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simspine.core.arrays import NORMAL_95
+from simspine.core.errors import InputError
 from simspine.core.settings import read_yaml
 from simspine.io.atomic import write_text
 from simspine.quality.findings import THRESHOLDS, Finding, findings_by_kind
@@ -212,6 +213,7 @@ def render_page(content: ReportContent) -> str:
         scripts={"player": "", "table": ""} | carried,
         noticed=findings,
         policy=content_security_policy(carried),
+        generator=OWN_PAGE,
         named=NAMED_COLOURS,
         point_colours=POINT_COLOURS,
         words=_LIGHT_WORDS,
@@ -220,6 +222,15 @@ def render_page(content: ReportContent) -> str:
         definitions=page_words("definitions"),
         limits={name: narrowing_text(THRESHOLDS[name].value_si) for name in ("measured", "assumed")},
     )
+
+
+OWN_PAGE = '<meta name="generator" content="simspine">'
+
+
+def require_own_page(path: Path | None) -> None:
+    """`InputError` where the file is there and is no page of simspine: it would be replaced."""
+    if path is not None and path.is_file() and OWN_PAGE.encode() not in path.read_bytes()[:2000]:
+        raise InputError(f"{path} exists already, and is no page of this version. Name another one, or remove it.")
 
 
 def write_report(path: str | os.PathLike, content: ReportContent) -> None:

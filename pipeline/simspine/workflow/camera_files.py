@@ -14,11 +14,11 @@ import yaml
 from simspine.core.arrays import NORMAL_95, evenly_spread, map_on_threads
 from simspine.core.errors import InputError, printable, require_ending
 from simspine.core.types import Camera, Keypoints
-from simspine.io.atomic import atomic_path, write_text
+from simspine.io.atomic import atomic_path, require_new, write_text
 from simspine.io.calibration import check_distances, write_calibration
 from simspine.io.hdf5 import read_store
 from simspine.io.image_streams import Stills, open_recordings
-from simspine.io.text_tables import json_or_empty
+from simspine.io.text_tables import require_same_figures
 from simspine.io.video import TOLERATED_FRAMES, Video
 from simspine.quality.assess import CAMERA_LATE_CODE
 from simspine.quality.findings import Severity
@@ -215,8 +215,7 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[str
 def write_figures(path: Path | None, content: dict) -> None:
     """Write a command's figures as JSON if a file is named; `InputError` where that has anything but such figures."""
     if path is not None:
-        if path.exists() and json_or_empty(path).keys() != content.keys():
-            raise InputError(f"{path} exists already, and is no file of these figures. Name another one, or remove it.")
+        require_same_figures(path, content)
         write_text(path, json.dumps(content, indent=2) + "\n")
 
 
@@ -228,8 +227,7 @@ BoardRecording = Video | Stills
 
 
 def _require_new_calibration(out: Path) -> None:
-    if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out.")
+    require_new(out)
     require_ending(out, "a calibration", (".toml",))
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from glob import escape
 from itertools import chain
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from simspine.workflow.up_to_date import RunPaths, StageTask
 CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
-    "quality.csv", "quality.json", "logs/*", "benchmarks/*", ".workflow/*",
+    "quality.csv", "quality.json", "logs/*", "benchmarks/*", ".workflow/*", "export/*/*",
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log", ".workflow/done/*/**/*.done")
@@ -125,10 +126,14 @@ def check_subjects(config: Config, subjects: Iterable[str]) -> None:
         folder = RunPaths(Path(config.results), name).folder
         check_writable(folder)
         places = [os.path.realpath(folder / stage) for stage in STAGE_FOLDERS]
+        exported = os.path.realpath(folder.parent / "export")
         others = [] if (folder / "manifests").is_dir() else [path for place in places for path in Path(place).glob("*")]
         for trial in config.subject(name).trials.values():
             given = (trial.markers, trial.mocap, trial.calibration, *(trial.videos or ()), *(trial.keypoints or ()))
             others += [Path(path) for path in given if path and os.path.dirname(os.path.realpath(path)) in places]
+            own = [path for path in given if path and Path(os.path.realpath(path)).is_relative_to(exported)]
+            if own:
+                raise InputError(f"{own[0]} is an export of these results, which a run replaces. Copy it elsewhere.")
         if others:
             text = f"{others[0]} is not of simspine, and a run would replace it."
             raise InputError(f"{text} Move it, or change `results`.")
@@ -139,7 +144,7 @@ def check_results(config: Config) -> None:
     folder = Path(config.results)
     check_writable(folder)
     check_subjects(config, config.subjects)
-    there = [path for name in REPLACED_BY_A_RUN for path in folder.glob(name)]
+    there = [path for name in (*REPLACED_BY_A_RUN, escape(f"{config.name}.h5")) for path in folder.glob(name)]
     if there and not any(path for name in MADE_BY_A_RUN for path in folder.glob(name)):
         with suppress(InputError, TypeError):
             if {"name", "results"} <= set(read_yaml(folder / "config.yaml")):  # the copy of a run that was killed

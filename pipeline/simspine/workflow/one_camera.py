@@ -15,7 +15,7 @@ import numpy as np
 
 from simspine.core.errors import InputError, require_ending
 from simspine.core.types import Origin
-from simspine.io.atomic import atomic_folder
+from simspine.io.atomic import atomic_folder, require_new
 from simspine.io.image_streams import CameraImage, OneCameraSource, Photographs, Webcam, write_picture
 from simspine.io.keypoint_json import write_people_json
 from simspine.report.body_video import CODECS_BY_SUFFIX, video_writer
@@ -220,9 +220,8 @@ def check_outputs(camera: OneCameraSource, wanted: DetectionTask) -> None:
     for path in filter(None, (wanted.picture, wanted.points)):
         if not isinstance(camera, Webcam) and path.resolve() == camera.path.resolve():
             raise InputError(f"{path}: it would replace what is looked at; name another one.")
-        is_empty = path.is_dir() and not any(path.iterdir())
-        if path.exists() and not is_empty and path != default_picture(camera):
-            raise InputError(f"{path} exists already, and would be replaced. Name another one, or remove it.")
+        if path != default_picture(camera):
+            require_new(path)
         check_writable(path.parent)
     picture, points = wanted.picture, wanted.points
     if picture is not None and picture == points:

@@ -22,9 +22,10 @@ from simspine.estimation.person import Person
 from simspine.estimation.result import Posterior, Result
 from simspine.evaluation.tables import EvaluationTable, evaluation_json
 from simspine.evaluation.validation_records import trial_records
-from simspine.io.atomic import write_text
+from simspine.io.atomic import require_new, write_text
 from simspine.io.dataset_write import forced_from_json, forced_to_json
 from simspine.io.hdf5 import open_hdf5_file, read_store, write_store
+from simspine.io.text_tables import require_same_figures
 from simspine.quality.assess import VerdictsByTrial, verdicts_csv, verdicts_dict
 from simspine.quality.findings import (
     Finding,
@@ -101,6 +102,9 @@ def print_quality(config: Config, verdicts: VerdictsByTrial) -> None:
     console.print(f"all findings: {Path(config.results) / 'quality.csv'}, quality.json", soft_wrap=True)
 
 
+VALIDATION_HEAD = "# Validation of "  # begins validation.md
+
+
 def write_validation(dataset: Path, out: Path) -> list[Path]:
     """Write <table>.csv, and validation.md with all, into `out`; returns them. dataset: a file, or folder of one."""
     from simspine.evaluation import validation_tables as tables  # here, since it loads pandas
@@ -113,7 +117,9 @@ def write_validation(dataset: Path, out: Path) -> list[Path]:
     if others := files_of_no_trial(folder, {f"{record.subject}/{record.trial}" for record in records}):
         found = f"{folder} has files of {len(others)} more that are no trials of the data set ({names_text(others)})"
         warnings.warn(f"{found}. They are not in the tables.", stacklevel=2)
-    made, text = [], [f"# Validation of {dataset.stem}", ""]
+    if not (head := out / "validation.md").is_file() or not head.read_bytes().startswith(VALIDATION_HEAD.encode()):
+        require_new(out)
+    made, text = [], [f"{VALIDATION_HEAD}{dataset.stem}", ""]
     for name, rows in tables.validation_tables_of(records).items():
         made.append(out / f"{name}.csv")
         write_text(made[-1], tables.validation_csv(rows))
@@ -156,7 +162,9 @@ def write_benchmark_results(
     about = {"protocol": f"simspine benchmark {protocol}", "simspine": __version__, "date": date.today().isoformat()}
     about |= {"truth": f"SHA-256 {file_checksum(truth, ALL_FILES)}"}
     methods = {name: file_checksum(file, ALL_FILES) for name, file in predictions.items()}
-    write_text(path, evaluation_json(tables, about=about, settings=dict(options), methods=methods))
+    text = evaluation_json(tables, about=about, settings=dict(options), methods=methods)
+    require_same_figures(path, json.loads(text))
+    write_text(path, text)
 
 
 # Fields of `SpineKinematics` that its file holds under their names; rate and start are those of the markers.

@@ -34,7 +34,7 @@ from simspine.report.figures import (
     cycle_figure,
     known_in_several,
 )
-from simspine.report.page import Picture, ReportContent, TrialSection, write_report
+from simspine.report.page import Picture, ReportContent, TrialSection, require_own_page, write_report
 from simspine.report.rerun_recording import write_recording
 from simspine.report.scene import MOST_FRAMES, Scene, frame_step, pack_scene
 from simspine.report.statements import REPORT_NOTICE, summary_statements
@@ -116,6 +116,7 @@ def _scene_of_dataset(path: Path, subject: str | None, trial: str | None) -> Sce
 def write_view(result: Path, out: Path | None = None, subject: str | None = None, trial: str | None = None) -> Path:
     """Write a page with the player of one trial, by default into a temporary folder. See `read_scene`."""
     require_ending(out, "a view", (".html",))
+    require_own_page(out)
     scene = read_scene(result, subject, trial)
     if out is None:
         out = Path(tempfile.mkdtemp(prefix="simspine-")) / f"{safe_file_name(scene.name)}.html"
@@ -132,6 +133,7 @@ def write_comparison(first: Path, last: Path, out: Path, subject: str | None = N
     first, last: results folders, or a trial's .h5 in one. subject, trial: choose the same trial in both.
     """
     require_ending(out, "a comparison", (".html",))
+    require_own_page(out)
     places = [place_of_trial(place, subject, trial) for place in (first, last)]
     if places[0][0].vertebrae(places[0][1]).resolve() == places[1][0].vertebrae(places[1][1]).resolve():
         raise InputError(f"{first} and {last} are the same trial; name two, or two results folders.")
