@@ -98,7 +98,7 @@ CHECKED = {
     "workflow/dataset.py": {"config.name", "key.replace('/', '_')", "paths.subject", "subject", "trial"},
     "workflow/exchange.py": {"config.name", "source.name", "split", "take.file_stem"},
     "workflow/inputs.py": {"trial"},
-    "workflow/jobs.py": {"subject", "trial or job"},
+    "workflow/jobs.py": {"config.name", "subject", "trial or job"},
     "workflow/one_camera.py": {"camera.name", "shot.name"},
     "workflow/reporting.py": {"config.name", "subject", "trial"},
     "workflow/results.py": {"name"},

@@ -159,7 +159,7 @@ def check_results(config: Config) -> None:
 def prepare_results(results: Path, config: Path) -> None:
     """Before a run: copy the configuration; remove locks of killed processes, and links and pipes among the logs."""
     up_to_date.remove_stale_locks(results)
-    with suppress(OSError):  # a folder of this name or a full disk: only the copy is missing
+    with suppress(OSError, InputError):  # a full disk or a folder of this name: only the copy is missing
         write_text(results / "config.yaml", config.read_text(encoding="utf-8"))
     for folder in (results / "logs", results / "benchmarks"):
         for path in chain([folder], folder.rglob("*")):  # a folder that is a link is removed, not searched
@@ -255,7 +255,7 @@ def run_job(config: Config, job: str, subject: str | None, trial: str | None) ->
             for stage in STAGES_OF_JOB[job].stages:
                 do_tasks(Context(config, subject), stage, [step.task for step in steps if step.stage == stage])
     except Exception as error:
-        with suppress(OSError):  # a full disk may be what failed
+        with suppress(OSError, InputError):  # a full disk may be what failed
             write_text(failure_file, f"{error}\n")
         raise
     failure_file.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ def write_job_cost(config: Config, job: str, subject: str | None, trial: str | N
 
         costs["max_rss"] = getrusage(RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     place = Path(config.results, "benchmarks", subject or "", "_".join(filter(None, (trial, job))) + ".tsv")
-    with suppress(OSError):  # a full disk: only the table is missing
+    with suppress(OSError, InputError):  # a full disk: only the table is missing
         write_text(place, "\t".join(costs) + "\n" + "\t".join(f"{cost:.2f}" for cost in costs.values()) + "\n")
 
 
