@@ -48,7 +48,7 @@ def test_what_loading_takes_does_not_count():
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_annotating_for_a_minute_and_a_run_for_two():
+def test_annotating_for_a_minute_and_the_run_of_a_subject():
     with pytest.raises(SystemExit) as end:
-        main(["--annotate", "60", "--run", "120", "--subjects", "1"])
+        main(["--annotate", "60", "--run", "900", "--subjects", "1"])
     assert not end.value.code
