@@ -8,6 +8,7 @@ import pytest
 from simspine.core.types import Origin
 from simspine.quality.findings import Finding
 from simspine.quality.observability import TILT_UNSEEN, Observability
+from simspine.reconstruction.cameras import REFINEMENT_REMOVED_IT
 from simspine.report.body_video import films_of_trial, shown_in
 from simspine.report.page import interval_text, page_words
 from simspine.report.statements import methods_text, recorded_sentence, summary_statements
@@ -261,6 +262,13 @@ def test_refined_cameras_are_a_caution_though_no_warning(found):
         assert ("To compare with another visit: no" in used) == failed
         assert ("The given calibration did not fit the images" in methods_text(trial)) == failed
         assert ("any true error may be larger than its ±" in usable_table(trial).caption) == failed
+    for where, message, first in (
+        ("cam01", "cam01: the person appears 9 px below. More.", ": in cam01, the person appears 9 px below. Ref"),
+        ("", "views are in another order. More.", ": views are in another order. Ref"),
+    ):
+        gone = Finding("camera_shift", "info", message, REFINEMENT_REMOVED_IT, where=where)
+        careful = said(replace(found, verdict=replace(found.verdict, findings=(misfit, gone))), "Be careful with")
+        assert careful.startswith(f"The calibration did not fit{first}")
     careful = said(replace(found, verdict=replace(found.verdict, findings=())), "Be careful with")
     assert "refined" not in careful
 

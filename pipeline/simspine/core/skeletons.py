@@ -307,6 +307,7 @@ _SPINE_POINTS_BY_REGION = {
     "lumbar": ("Hip", "Spine_01", "Spine_02", "Spine_03"),
 }
 SPINE_REGIONS = MappingProxyType(_SPINE_POINTS_BY_REGION)
+GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are relative to the ground
 POINTS_BY_REGION = MappingProxyType(
     _SPINE_POINTS_BY_REGION
     | {

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from simspine.core.errors import InputError, names_text, naming_content, require_known
-from simspine.core.skeletons import load_skeleton, points_at_vertebrae
+from simspine.core.skeletons import GROUND_SEGMENTS, load_skeleton, points_at_vertebrae
 from simspine.core.types import LENS_COEFFICIENTS, Camera, Forced, Frozen, Markers, Motion, Origin, read_only_array
 from simspine.io.atomic import atomic_path
 from simspine.io.hdf5 import create_file, open_checked
@@ -59,7 +59,6 @@ FRAME_ARRAYS = {
     "marker_error": ("marker_error", "m"), "filled": ("filled", None),
 }  # fmt: skip
 _RATE_TOLERANCE = 1e-3  # largest relative difference of the rates of points and angles, which have the same frames
-LEVELS_IN_ROOM = ("pelvis", "thorax")
 TRIAL_SHARES = ("response", "level_share")
 ANGLE_ARRAYS = {name: name_here for name, (name_here, unit) in FRAME_ARRAYS.items() if unit == "rad"}
 
@@ -68,7 +67,7 @@ def require_possible_angle(name: str, values: np.ndarray | None, levels: Sequenc
     """`InputError` for an angle of a joint or a curvature beyond a full turn, or its deviation (…_sd) beyond half a
     turn: degrees taken for radians, or damage. levels: names along the second axis; people turn round in the room."""
     if values is not None and len(levels):
-        values = values[:, [level not in LEVELS_IN_ROOM for level in levels]]
+        values = values[:, [level not in GROUND_SEGMENTS for level in levels]]
     largest = 0.0 if values is None else float(np.nan_to_num(np.abs(values)).max(initial=0.0))
     most, why = (np.pi, "no angle is so uncertain") if name.endswith("_sd") else (2 * np.pi, "nobody bends so far")
     if largest > most:

@@ -15,7 +15,7 @@ from simspine.anatomy.shape_model import CHAIN_LEVELS
 from simspine.anatomy.vertebrae import SpineKinematics, forced_sentence
 from simspine.core.arrays import evenly_spread
 from simspine.core.errors import names_text
-from simspine.core.skeletons import VERTEBRA_OF
+from simspine.core.skeletons import GROUND_SEGMENTS, VERTEBRA_OF
 from simspine.core.types import FROM_DETECTOR, Markers, Motion, Origin
 from simspine.quality.findings import (
     LEVEL_ENVELOPES,
@@ -31,8 +31,7 @@ from simspine.quality.observability import forced_mask
 
 PELVIS_COORDINATES = ("pelvis_tilt", "pelvis_list", "pelvis_rotation")
 _CURVATURE_NAMES = {"lla": "lumbar lordosis (LLA)", "tka": "thoracic kyphosis (TKA)"}
-_GROUND_SEGMENTS = ("pelvis", "thorax")  # segments whose angles are relative to the ground
-_JUMP_LIMITS = dict.fromkeys(_GROUND_SEGMENTS, "jump_segment") | {"neck": "jump_neck"}  # of all others: jump_level
+_JUMP_LIMITS = dict.fromkeys(GROUND_SEGMENTS, "jump_segment") | {"neck": "jump_neck"}  # of all others: jump_level
 _JUMP_LIMITS |= dict.fromkeys(("lumbar", "thorax-pelvis"), "jump_curvature")
 _RANGE_PERCENTILES = (1, 99)  # per cent: as `simspine.evaluation.validation_tables` takes a range of motion
 
@@ -138,7 +137,7 @@ def check_wraps(spine: SpineKinematics) -> Iterator[Finding]:
     Segments relative to the ground are left out: a person who turns round does pass half a turn.
     """
     for level, repaired in zip(spine.levels, spine.repaired.T, strict=True):
-        if level not in _GROUND_SEGMENTS and repaired.any():
+        if level not in GROUND_SEGMENTS and repaired.any():
             text = f"the angles of {level} wrapped around in {repaired.sum()} frames; made continuous."
             yield Finding("wrap_repaired", Severity.INFO, text, frames=repaired, where=level)
 

@@ -190,8 +190,8 @@ def _caution_sentence(trial: SolvedTrial) -> str:
     if did_not_fit(trial.findings):
         changes = camera_changes(trial.findings)
         size = f" by up to {largest_change(changes)}" if changes else ""
-        removed = [one for one in trial.findings if one.suggestion == REFINEMENT_REMOVED_IT]
-        reason = "".join(f": in {one.where}, {one.summary.removeprefix(f'{one.where}: ')}" for one in removed[:1])
+        gone = next((one for one in trial.findings if one.suggestion == REFINEMENT_REMOVED_IT), None)
+        reason = f": {gone.summary}".replace(f": {gone.where}: ", f": in {gone.where}, ") if gone else ""
         parts.insert(0, words["misfit"].format(reason=reason, size=size))
     parts += [words["hips"]] * bool({*HIP_PAIR}.intersection(trial.markers.names_of(Origin.DETECTED)))
     if on_back := _views_of_skin_markers(trial):
