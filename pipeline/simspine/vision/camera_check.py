@@ -28,13 +28,18 @@ def join_recordings(recordings: Sequence[Keypoints]) -> Keypoints:
     """
     names = without_skin_markers(recordings[0].names)
     first = recordings[0].select(names)
-    xy, confidence = [], []
+    frames = sum(keypoints.frames + FRAMES_BETWEEN_RECORDINGS for keypoints in recordings) - FRAMES_BETWEEN_RECORDINGS
+    xy = np.full((frames, *first.xy.shape[1:]), np.nan)
+    confidence = np.zeros(xy.shape[:-1])
+    start = 0
     for keypoints in recordings:
         selected = keypoints.select(names)
-        gap_shape = (FRAMES_BETWEEN_RECORDINGS, *selected.xy.shape[1:])
-        xy += [selected.xy, np.full(gap_shape, np.nan)]
-        confidence += [selected.confidence, np.zeros(gap_shape[:-1])]
-    return first.with_(xy=np.concatenate(xy[:-1]), confidence=np.concatenate(confidence[:-1]))
+        rows = slice(start, start + keypoints.frames)
+        xy[rows], confidence[rows] = selected.xy, selected.confidence
+        start = rows.stop + FRAMES_BETWEEN_RECORDINGS
+    for array in (xy, confidence):
+        array.setflags(write=False)  # need not be copied
+    return first.with_(xy=xy, confidence=confidence)
 
 
 def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
@@ -47,6 +52,8 @@ def same_rig(a: Sequence[Camera], b: Sequence[Camera]) -> bool:
 
 
 def select_views(keypoints: Keypoints, views: Sequence[int]) -> Keypoints:
+    if list(views) == list(range(keypoints.views)):
+        return keypoints  # recordings may be large
     return keypoints.with_(xy=keypoints.xy[:, list(views)], confidence=keypoints.confidence[:, list(views)])
 
 

@@ -179,17 +179,17 @@ def sample_frames_seen(keypoints: Keypoints, min_confidence: float, clocks: np.n
     time = np.linspace(-0.5, 0.5, keypoints.frames)
     late = np.zeros(keypoints.xy.shape[:2]) if clocks is None else clocks[:, 0] + time[:, None] * clocks[:, 1]
     late = np.round(late)
-    keypoints = at_frames(keypoints, np.arange(keypoints.frames)[:, None] + late)
-    columns = np.flatnonzero(np.isfinite(keypoints.xy).any((0, 1, 3)))
+    names = [keypoints.names[i] for i in np.flatnonzero(np.isfinite(keypoints.xy[..., 0]).any((0, 1)))]
     rows = evenly_spread(keypoints.frames, MAX_REFINEMENT_FRAMES)
 
-    def confident_xy(frames: np.ndarray) -> np.ndarray:
-        confident = keypoints.confidence[frames][:, :, columns] >= min_confidence
-        return np.where(confident[..., None], keypoints.xy[frames][:, :, columns], np.nan)
+    def sample(frames: np.ndarray) -> Keypoints:
+        return at_frames(keypoints, frames[:, None] + late[frames]).select(names)
 
-    selected = keypoints.select([keypoints.names[i] for i in columns])
-    rate = keypoints.rate * len(rows) / keypoints.frames
-    points = selected.with_(rate=rate, xy=selected.xy[rows], confidence=selected.confidence[rows])
+    def confident_xy(frames: np.ndarray) -> np.ndarray:
+        seen = sample(frames)
+        return np.where((seen.confidence >= min_confidence)[..., None], seen.xy, np.nan)
+
+    points = sample(rows).with_(rate=keypoints.rate * len(rows) / keypoints.frames)
     reach, last = VELOCITY_REACH_FRAMES, keypoints.frames - 1
     inside = (rows >= reach) & (rows <= last - reach)
     before, after = (confident_xy((rows + step).clip(0, last)) for step in (-reach, reach))
