@@ -10,7 +10,7 @@ from drawn_recording import off_by, true_points, write_recording
 from stick_person import STANDING
 
 from simspine.annotation.exchange import (
-    edits_from,
+    decisions_of_file,
     labelled_images_of,
     write_annotation_file,
     write_images,
@@ -74,11 +74,40 @@ def test_a_file_taken_in_makes_equal_labels(recording, tmp_path):
     path = tmp_path / "labels.json"
     write_annotation_file("coco", path, recording, labels)
     images = to_simspine(read_coco_labels(path))
-    again = apply_edits(recording.start, edits_from(recording, recording.start, images, str(path)))
+    again = apply_edits(recording.start, decisions_of_file(recording, recording.start, images, str(path)).edits)
     np.testing.assert_array_equal(again.status, labels.status)
     np.testing.assert_array_equal(again.visibility, labels.visibility)
     np.testing.assert_allclose(again.xy, labels.xy, atol=0.002)
-    assert edits_from(recording, again, images, str(path)) == []
+    assert decisions_of_file(recording, again, images, str(path)).edits == []
+
+
+def test_a_file_of_a_program_that_keeps_no_status_decides_about_moved_points_only(recording):
+    """As of CVAT. All proposals had become a person's decisions, and a correction made since had gone."""
+    proposed = labelled_images_of(recording, recording.start, decided_only=False)
+    points = proposed.points.copy()
+    image, hip, knee, nose = 7, *(proposed.names.index(name) for name in ("LHip", "LKnee", "Nose"))
+    (frame, view), points[image, knee, 0] = divmod(image, len(recording.views)), points[image, knee, 0] + 9
+    points[image, nose] = 0.0
+    file = replace(proposed, points=points, status=np.zeros_like(proposed.status))
+    since = [Edit(frame, view, name, 5.0, 6.0, Visibility.SEEN, PointStatus.CORRECTED) for name in ("LHip", "Nose")]
+    labels = apply_edits(recording.start, since)
+    x, y, _ = points[image, knee]
+    moved = Edit(frame, view, "LKnee", x, y, Visibility.SEEN, PointStatus.CORRECTED)
+    found = decisions_of_file(recording, labels, file, "f.json")
+    assert found.edits == [moved]
+    assert proposed.points[image, hip, 2] > 0
+    assert found.open_points == (points[..., 2] > 0).sum() - 2
+    assert found.missing_points == 1
+    again = decisions_of_file(recording, apply_edits(labels, [moved]), file, "f.json", accept=True)
+    assert {edit.status for edit in again.edits} == {PointStatus.ACCEPTED}
+    assert len(again.edits) + again.open_points == found.open_points
+    assert again.open_points == recording.start.guessed.sum()
+
+
+def test_images_that_are_not_of_the_recording_are_named(recording):
+    images = labelled_images_of(recording, apply_edits(recording.start, decisions(recording)))
+    renamed = replace(images, file_names=("x/1.png", *images.file_names[1:]))
+    assert decisions_of_file(recording, recording.start, renamed, "f.json").strange == ("x/1.png",)
 
 
 def test_a_detector_to_import_finds_what_was_decided(recording, tmp_path):
@@ -119,14 +148,14 @@ def test_files_of_other_recordings_and_points_are_refused(recording):
         images.names, tuple(f"x{n}" for n in images.file_names), images.sizes, images.points, images.status
     )
     with pytest.raises(InputError, match="none of its"):
-        edits_from(recording, recording.start, elsewhere, "f.json")
+        decisions_of_file(recording, recording.start, elsewhere, "f.json")
     strange = type(images)(("tail", *images.names[1:]), images.file_names, images.sizes, images.points, images.status)
     with pytest.raises(InputError, match="tail"):
-        edits_from(recording, recording.start, strange, "f.json")
+        decisions_of_file(recording, recording.start, strange, "f.json")
     width, height = images.sizes[0]
     scaled = replace(images, sizes=images.sizes // 2, points=images.points * [0.5, 0.5, 1])  # for another program
     with pytest.raises(InputError, match=f"{width // 2}×{height // 2} px, in the recording {width}×{height} px"):
-        edits_from(recording, recording.start, scaled, "f.json")
+        decisions_of_file(recording, recording.start, scaled, "f.json")
 
 
 def test_export_import_and_comparison_by_command(drawn, tmp_path):
@@ -345,4 +374,4 @@ def test_two_images_that_are_one_of_the_recording_are_refused(recording):
     first = images.file_names[0]
     twice = replace(images, file_names=(f"monday/{first}", f"tuesday/{first}", *images.file_names[2:]))
     with pytest.raises(InputError, match=f"f.json: several of its images are {first} of the recording"):
-        edits_from(recording, recording.start, twice, "f.json")
+        decisions_of_file(recording, recording.start, twice, "f.json")

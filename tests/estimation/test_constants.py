@@ -14,7 +14,7 @@ from simspine import estimation
 from simspine.anatomy.curvature import SACRAL_TILT_SD, TILT_SD
 from simspine.anatomy.marker_sets import read_skin_table
 from simspine.anatomy.priors import RHYTHM_TIME, LinearPrior, SharedError, Smoothness
-from simspine.estimation import fit_person, levenberg_marquardt, noise, observations, trajectory_engine
+from simspine.estimation import fit_person, levenberg_marquardt, noise, observations, terms, trajectory_engine
 from simspine.estimation.options import KinematicsOptions
 from simspine.estimation.result import Solver
 from simspine.vision import person_frame
@@ -43,7 +43,7 @@ NUMERICAL = {
         *("NEAR_MINIMUM_DECREASE_SHARE", "DAMPING_LIMITS", "STEP_SHARES"),
     },
     "result": {"DEFAULT_TOLERANCES", "BENT_HINGE_RAD"},
-    "terms": {"LIMIT_EDGE_SHARE", "UNIFORM_VARIANCE_DIVISOR", "INTERVALS_PER_BATCH"},
+    "terms": {"UNIFORM_VARIANCE_DIVISOR", "INTERVALS_PER_BATCH"},
     "trajectory": {"BIAS_TERMS"},
     "trajectory_engine": {
         *("START_OFFSET_SD_M", "FRAMES_PER_COVARIANCE_BATCH", "DEVIATION_SPACING_S"),
@@ -58,6 +58,7 @@ IN_SENTENCES = {
     "INCIDENCE_SD": "([recipe](../opensim_models/articulated.yaml))",
     "RHYTHM_TIME": "10 s for rhythm, else 1 s",
     "NO_PRIOR_SD_RAD": "1.5 rad about the default",
+    "LIMIT_SD_RAD": "(Boone & Azen 1979)",
     "SMOOTHING_WINDOW_S": "cubics over 0.3 s",
     "BURST_TIMES_S": "at 0.3 and 0.9 s",
 }
@@ -75,6 +76,7 @@ STATED = {  # {words of the page: the numbers in them, from the code, in the pag
     "τ = 30 s": [SharedError.correlation_time],
     "10 s for rhythm, else 1 s": [RHYTHM_TIME, LinearPrior({}, 0.0, 1.0).correlation_time],
     "1.5 rad about the default": [trajectory_engine.NO_PRIOR_SD_RAD],
+    "excess}/5^": [np.degrees(terms.LIMIT_SD_RAD)],
     "4.5 Hz for the pelvis (0.01 rad)": [np.sqrt(OPTIONS.acceleration_sd / 0.01) / (2 * np.pi), 0.01],
     "1.2 Hz for a lumbar level (0.05 rad)": [np.sqrt(OPTIONS.level_acceleration_sd / 0.05) / (2 * np.pi), 0.05],
     "pelvis: 2.4 m/s": [OPTIONS.acceleration_sd * Smoothness().metres_per_rad],

@@ -17,7 +17,7 @@ from simspine.estimation.inverse_kinematics import inverse_kinematics
 from simspine.estimation.levenberg_marquardt import clipped_step, minimise
 from simspine.estimation.path_basis import path_basis
 from simspine.estimation.result import Solver
-from simspine.estimation.terms import LimitTerm, MarkerTerm, Objective, PriorTerm
+from simspine.estimation.terms import LIMIT_SD_RAD, LimitTerm, MarkerTerm, Objective, PriorTerm
 from simspine.estimation.trajectory import (
     WindowPosterior,
 )
@@ -484,8 +484,8 @@ def test_a_bend_within_a_quarter_of_a_second_stays_one_where_errors_last(release
 
 def test_a_limit_of_one_coordinate_does_not_hold_up_the_others(monkeypatch):
     """A prior pulls one coordinate 1 rad beyond its limit, another to a place inside. The minimum in closed form is
-    found with two factors. Approached in quarters of a step, the limit took 22."""
-    pull, stiffness, beyond, frames = 1.0, np.radians(1.0) ** -2, 1.0, 30
+    found with four factors."""
+    pull, stiffness, beyond, frames = 1.0, LIMIT_SD_RAD**-2, 1.0, 30
     limits = LimitTerm(np.full(2, -np.inf), np.array([0.5, np.inf]))
     prior = PriorTerm(np.eye(2), np.array([0.5 + beyond, 0.3]), np.full(2, pull), decay=np.zeros(2))
     objective = Objective((limits, prior), np.full(2, 1e-6), path_basis(frames, 1))
@@ -495,14 +495,4 @@ def test_a_limit_of_one_coordinate_does_not_hold_up_the_others(monkeypatch):
     assert found.reason == ""
     np.testing.assert_allclose(found.points[:, 0], 0.5 + beyond * pull / (pull + stiffness), atol=1e-6)
     np.testing.assert_allclose(found.points[:, 1], 0.3, atol=1e-6)
-    assert len(factorised) <= 3
-
-
-def test_a_step_stops_just_beyond_a_limit():
-    """But not one that stays inside or leads back, nor one of a coordinate without a limit."""
-    limits = LimitTerm(np.array([-1.0, -np.inf]), np.array([1.0, np.inf]), sd=0.1)
-    objective = Objective((limits,), np.zeros(2), path_basis(5, 1))
-    points = np.array([[0.0, 0.0], [0.9, 9.0], [-0.9, 0.0], [1.5, 0.0], [1.5, 0.0]])
-    step = np.array([[0.6, 7.0], [0.6, -7.0], [-0.6, 0.0], [0.2, 0.0], [-0.7, 0.0]])
-    stopped = [0.6, 0.11, -0.11, 0.0, -0.7]
-    np.testing.assert_allclose(objective.step_within_limits(points, step), np.column_stack([stopped, step[:, 1]]))
+    assert len(factorised) <= 4

@@ -1,3 +1,6 @@
+import re
+import warnings
+
 import numpy as np
 import pytest
 from aimed import aimed
@@ -96,6 +99,19 @@ def test_most_views_prefers_who_is_seen_more():
     people = np.where(hidden, np.nan, people)
     chosen = associate_person(people, cameras, SKELETON, RATE)
     assert right_share(chosen, truth[:, :, 0], truth[:, :, 1]) >= 0.99
+
+
+def test_others_who_are_seen_for_long_are_named():
+    """Somebody stands near the patient, all the time: nobody had learnt that the report was about them."""
+    people, cameras, _ = scene(seed=4)
+    text = r"2 people .* The one at \[.*\] m in \d+ frames of \d+ is followed; others are at \[.*\] m in \d+ frames"
+    with pytest.warns(UserWarning, match=text) as heard:
+        followed = associate_person(people, cameras, SKELETON, RATE)
+    other = [float(value) for value in re.findall(r"\[(.*?)\]", str(heard[0].message))[1].split(",")]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # who is chosen by place needs no word
+        chosen = associate_person(people, cameras, SKELETON, RATE, person=other)
+    assert np.isclose(chosen[..., 0], followed[..., 0]).mean() < 0.05
 
 
 def test_largest_prefers_who_is_near_the_cameras():

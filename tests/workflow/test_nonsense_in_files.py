@@ -144,6 +144,30 @@ class TestPointsInImages:
         said = error(copied)
         assert [text for text in words if text not in said] == []
 
+    def test_a_second_person_in_all_views(self, copied, truth):
+        """Somebody beside the patient: the report was about them, and nobody learnt it."""
+
+        def beside(xyz, names):
+            xyz[:] = xyz[:1] + np.array([0.2, 1.0, 0.0])
+
+        put_images(copied, truth, truth.keypoints.xy)
+        other = np.nan_to_num(seen(truth, beside))
+        for view, folder in enumerate(sorted((copied.folder / "pose/bow").iterdir())):
+            for frame, file in enumerate(sorted(folder.iterdir())):
+                content = json.loads(file.read_text())
+                points = np.insert(other[frame, view], 2, 0.9, axis=-1)
+                content["people"].append({"pose_keypoints_2d": points.ravel().tolist()})
+                file.write_text(json.dumps(content))
+        assert "2 people are seen for long" in findings(copied)["recording"][1]
+
+    def test_two_trials_of_different_people(self, copied, truth):
+        larger = truth.markers.with_(xyz=1.25 * truth.markers.xyz)
+        write_trc(copied.folder / "larger.trc", larger)
+        settings = copied.settings
+        settings["subjects"]["S01"]["trials"]["other"] = {"markers": str(copied.folder / "larger.trc")}
+        copied.write(settings | {"body": {**settings.get("body", {}), "markers": "spinetrack37"}})
+        assert "Are both of one person?" in findings(copied)["recording"][1]
+
     def test_a_mirrored_video(self, copied, truth):
         xy = np.array(truth.keypoints.xy)
         xy[:, 1, :, 0] = 1919 - xy[:, 1, :, 0]

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 import h5py
 import numpy as np
 import pytest
+import yaml
 from command_line import call as run
 from command_line import failed, succeeded
 from player_data import unpack
@@ -69,6 +70,22 @@ def test_view_shows_the_same_body_whatever_names_it(finished, tmp_path, kind):
     lordosis = next(i for i, curve in enumerate(header["curves"]) if curve["label"].startswith("Lumbar lordosis"))
     np.testing.assert_allclose(arrays[f"curve/{lordosis}"], np.degrees(truth["lla"]), atol=0.01)
     assert ("points" in arrays) == (kind != "dataset")  # the data set holds no measured points
+
+
+def test_results_of_an_earlier_state_are_named(finished, tmp_path):
+    """Two visits were compared after one of them had been labelled anew, without a word."""
+    shutil.copytree(finished.results, tmp_path / "copy")
+    shutil.copy(finished.file, tmp_path / "copy/config.yaml")
+    page = ("--no-open", "--out", tmp_path / "view.html")
+    assert "earlier state" not in succeeded(run("view", tmp_path / "copy", *page))
+    settings = yaml.safe_load(finished.file.read_text())
+    for stage, change, command in (
+        ("merge", {"filter": {"cutoff_hz": 5}}, ("view", tmp_path / "copy", *page)),
+        ("ik", {"ik": {"engine": "frames"}}, ("compare", tmp_path / "copy", finished.results, *page[1:])),
+    ):
+        (tmp_path / "copy/config.yaml").write_text(yaml.safe_dump(settings | change))
+        text = f"the results are of an earlier state: S01 bow: {stage} is out of date (settings changed)"
+        assert text in succeeded(run(*command))
 
 
 def test_what_cannot_be_shown_is_said(finished, tmp_path):

@@ -16,7 +16,6 @@ from simspine.annotation.labels import (
     Labels,
     PointStatus,
     Visibility,
-    apply_edits,
     finished_frames,
     frame_batch,
     pseudo_labels,
@@ -152,30 +151,75 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
     return len(images.file_names)
 
 
-def edits_from(recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str) -> list[Edit]:
-    """Decisions that change the labels to those of a file. Images are matched by name, or by the end of their path."""
-    if unknown := [name for name in images.names if name not in labels.names]:
+@dataclass(frozen=True)
+class FileDecisions:
+    """What a file of labels says about a recording. edits: decisions. open_points: number of points that it leaves as
+    they were proposed. missing_points: of those decided about, without a place in it; they stay. strange: its images
+    that are not of the recording."""
+
+    edits: list[Edit]
+    open_points: int
+    missing_points: int
+    strange: tuple[str, ...]
+
+
+def decisions_of_file(
+    recording: RecordedViews, labels: Labels, images: coco.LabelledImages, where: str, *, accept: bool = False
+) -> FileDecisions:
+    """Decisions that change the labels to those of a file. Images are matched by name, or by the end of their path.
+
+    Other programs keep no `status`, so a point counts as corrected if it was moved. A point as it was proposed is no
+    decision, and replaces none, unless the file says so. accept: it is accepted, if a detector saw it.
+    """
+    place_of_image = _places_in_recording(recording, images, where)
+    frames, views = np.array(list(place_of_image.values())).T
+    index = frames[:, None], views[:, None], [labels.names.index(name) for name in images.names]
+    xyv, status = images.points[list(place_of_image)], images.status[list(place_of_image)]
+    decided, as_now = labels.decided[index], _is_at(labels, index, xyv)
+    unsaid, absent = status == PointStatus.UNSEEN, xyv[..., 2] == 0
+    unmoved = unsaid & ~absent & _is_at(recording.start, index, xyv)
+    accepted = unmoved & ~decided & ~labels.guessed[index] & accept
+    corrected = unsaid & ~absent & ~unmoved & ~(decided & as_now)
+    status = np.select([accepted, corrected], [PointStatus.ACCEPTED, PointStatus.CORRECTED], status)
+    changed = (status != PointStatus.UNSEEN) & ~(as_now & (status == labels.status[index]))
+    edits = [
+        _edit((int(frames[i]), int(views[i])), images.names[k], xyv[i, k], status=PointStatus(int(status[i, k])))
+        for i, k in np.argwhere(changed)
+    ]
+    return FileDecisions(
+        edits,
+        open_points=int((unmoved & ~decided & ~accepted).sum()),
+        missing_points=int((unsaid & absent & decided & (labels.visibility[index] > 0)).sum()),
+        strange=tuple(name for i, name in enumerate(images.file_names) if i not in place_of_image),
+    )
+
+
+def _edit(at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus) -> Edit:
+    x, y = (float(value) if xyv[2] else None for value in xyv[:2])
+    return Edit(*at, point, x, y=y, visibility=Visibility(int(xyv[2])), status=status)
+
+
+def _places_in_recording(
+    recording: RecordedViews, images: coco.LabelledImages, where: str
+) -> dict[int, tuple[int, int]]:
+    """{index of an image of a file: its frame and view}, of the images that are of the recording. `InputError` for none
+    and for points or images that do not fit it."""
+    if unknown := [name for name in images.names if name not in recording.start.names]:
         raise InputError(f"{where}: the recording has no {', '.join(unknown[:6])}. Leave them out, or add --skin.")
     places = _frame_view_by_image(recording)
-    matched = [(i, at) for i, at in enumerate(_place_of(places, name) for name in images.file_names) if at is not None]
-    if repeated := repeated_names(recording.image_name(*at) for _, at in matched):
+    found = {i: _place_of(places, name) for i, name in enumerate(images.file_names)}
+    matched = {i: place for i, place in found.items() if place is not None}
+    if repeated := repeated_names(recording.image_name(*at) for at in matched.values()):
         raise InputError(f"{where}: several of its images are {repeated} of the recording; leave in only its own.")
     if not matched:
         named, own = images.file_names[0] if images.file_names else "none", recording.image_name(0, 0)
         raise InputError(f"{where}: none of its images is of this recording: {named}, not {own}.")
-    for i, (_, view) in matched:
+    for i, (_, view) in matched.items():
         sizes = ["×".join(map(str, size)) for size in (images.sizes[i], recording.sources[view].size)]
         if len(set(sizes)) > 1:
             text = f"{where}: {images.file_names[i]} is {sizes[0]} px, in the recording {sizes[1]} px."
             raise InputError(f"{text} Was it scaled? Export points of images as large as the recording's.")
-    candidates = (
-        _edit_from_file(labels, at, point, xyv=images.points[i, k], status=PointStatus(int(images.status[i, k])))
-        for i, at in matched
-        for k, point in enumerate(images.names)
-    )
-    edits = [edit for edit in candidates if edit is not None]
-    apply_edits(labels, edits)  # raises for points that the recording lacks
-    return edits
+    return matched
 
 
 def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] | None:
@@ -183,20 +227,11 @@ def _place_of(places: dict[str, tuple[int, int]], name: str) -> tuple[int, int] 
     return places.get(name) or places.get("/".join(name.split("/")[-2:])) or places.get(name.split("/")[-1])
 
 
-def _edit_from_file(
-    labels: Labels, at: tuple[int, int], point: str, xyv: np.ndarray, status: PointStatus
-) -> Edit | None:
-    """The decision that makes a point equal to the file's; None where it is equal already."""
-    index = (*at, labels.names.index(point))
-    x, y = (float(v) for v in xyv[:2])
-    see = Visibility(int(xyv[2]))
-    same = see == labels.visibility[index]
-    if see and same:
-        same = bool(np.hypot(*(labels.xy[index] - (x, y))) < SAME_PX)
-    if status == PointStatus.UNSEEN or (same and status == labels.status[index]):
-        return None
-    frame, view = at
-    return Edit(frame, view, point, x if see else None, y=y if see else None, visibility=see, status=status)
+def _is_at(labels: Labels, index: tuple, xyv: np.ndarray) -> np.ndarray:
+    """(images, points) bool: whether points of the labels are where x, y, v say, and seen as they say. index: (frames,
+    views, points) of the labels."""
+    far = np.hypot(*np.moveaxis(labels.xy[index] - xyv[..., :2], -1, 0)) >= SAME_PX  # False for NaN
+    return (xyv[..., 2] == labels.visibility[index]) & ((xyv[..., 2] == 0) | ~far)
 
 
 def _frame_view_by_image(recording: RecordedViews) -> dict[str, tuple[int, int]]:

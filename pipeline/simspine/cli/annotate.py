@@ -8,7 +8,7 @@ import click
 
 from simspine.cli import options
 from simspine.cli.options import FILE_PATH, FOLDER_PATH, Within, json_option, result_trial_options, say, with_options
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, names_text
 
 _NO_SPINE_POINT_EXIT_CODE = 3  # exit code of a validation that saw no point of the spine
 
@@ -190,9 +190,13 @@ def export_labels_command(target, annotator, form, path, everything, images):
 @target_options
 @annotator_option
 @click.option("--file", "path", type=FILE_PATH, required=True, help="COCO file to read.")
-def import_labels_command(target, annotator, path):
-    """Read another program's COCO file as decisions of an annotator."""
-    from simspine.annotation.exchange import edits_from
+@click.option("--accept", is_flag=True, help="Accept detected points that were left as they were proposed.")
+def import_labels_command(target, annotator, path, accept):
+    """Read another program's COCO file as decisions of an annotator.
+
+    Points that were moved are corrected. Points as they were proposed stay open, and replace no decision.
+    """
+    from simspine.annotation.exchange import decisions_of_file
     from simspine.annotation.labels import append_edits, journal_file, start_journal
     from simspine.annotation.server import labels_of
     from simspine.io.coco import read_coco_labels, to_simspine
@@ -201,10 +205,16 @@ def import_labels_command(target, annotator, path):
     file = journal_file(recording.home, annotator)
     labels = to_simspine(read_coco_labels(path, recording.first_images))
     with _exclusive_annotator(recording, annotator):
-        edits = edits_from(recording, labels_of(recording, annotator), labels, str(path))
+        found = decisions_of_file(recording, labels_of(recording, annotator), labels, str(path), accept=accept)
         start_journal(file, recording.name, recording.views, recording.start.names, images=recording.images)
-        append_edits(file, edits)
-    say(f"{len(edits)} decisions added to {file}")
+        append_edits(file, found.edits)
+    say(f"{len(found.edits)} decisions added to {file}")
+    if found.open_points:
+        say(f"{found.open_points} points are as they were proposed, and stay open." + " Add --accept?" * (not accept))
+    if found.missing_points:
+        say(f"{found.missing_points} points that were decided about are not in the file; they stay as they were.")
+    if found.strange:
+        say(f"{len(found.strange)} images are not of this recording, left out: {names_text(found.strange, 5)}")
 
 
 @annotations_group.command("propose")

@@ -29,8 +29,7 @@ MAX_POLISHING_STEPS = 60
 POLISHED_COST_SHARE = 1e-11
 # Ratio of decreases predicted by two steps in turn, above which the factor of the second is too old: it is not taken.
 CHORD_DECREASE_RATIO = 1.5
-# A step that raises the cost is stopped at joint limits, then cut to a quarter, a sixteenth: cheaper than a new factor.
-MAX_SHORTER_STEPS = 3
+MAX_SHORTER_STEPS = 2  # a step that raises the cost is cut to a quarter, a sixteenth: cheaper than a new factor
 NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
 MAX_FACTORISATIONS = 20  # attempts: single precision, double precision, then more and more damping
 
@@ -87,11 +86,11 @@ def minimise(
             predicted = -float((here.gradient * step).sum())
         steps += 1
         there = objective.evaluated(here.z + step)
-        for shorter in range(MAX_SHORTER_STEPS if chord.fresh else 0):
+        for _ in range(MAX_SHORTER_STEPS if chord.fresh else 0):
             if there.cost.sum() < here.cost.sum():
                 break
-            step = 0.25 * step if shorter else objective.step_within_limits(here.z, step)
-            predicted *= 1 - 0.75**2 if shorter else 1.0
+            step *= 0.25
+            predicted *= 1 - 0.75**2
             there = objective.evaluated(here.z + step)
         gain = here.cost.sum() - there.cost.sum()
         system.learn_from_step(here.cost, there, predicted)

@@ -31,7 +31,7 @@ from simspine.estimation.marker_kernels import (
 )
 from simspine.estimation.path_basis import Basis, path_basis
 
-LIMIT_EDGE_SHARE = 0.1  # of the standard deviation of a limit's excess: adds 0.01 to the cost
+LIMIT_SD_RAD = np.radians(5.0)  # between people, of the ends of joints' ranges: 3–9° (Boone & Azen 1979, 12 motions)
 UNIFORM_VARIANCE_DIVISOR = 12.0  # the variance of a uniform distribution is the square of its range divided by this
 
 
@@ -45,7 +45,7 @@ class LimitTerm:
 
     lower: np.ndarray
     upper: np.ndarray
-    sd: float = np.radians(1.0)
+    sd: float = LIMIT_SD_RAD
     informative: np.ndarray | bool = True
 
     def _excess(self, z: np.ndarray) -> np.ndarray:
@@ -286,15 +286,6 @@ class Objective:
         point_costs = np.bincount(basis.point_of_frame, frame_costs, minlength=basis.points)
         gradient = basis.values.T @ frame_gradient + basis.accelerations.T @ (self.acceleration * a)
         return Evaluation(points, point_costs, gradient)
-
-    def step_within_limits(self, points: np.ndarray, step: np.ndarray) -> np.ndarray:
-        """The step from these control points, stopped just beyond joint limits: there they have a curvature."""
-        for term in self.terms:
-            if isinstance(term, LimitTerm):
-                edge = LIMIT_EDGE_SHARE * term.sd
-                least, most = np.minimum(term.lower - edge - points, 0.0), np.maximum(term.upper + edge - points, 0.0)
-                step = np.clip(step, least, most)
-        return step
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
         """(frames,): each frame's part of the cost; accelerations belong to frames by `Basis.frame_of_row`."""

@@ -277,7 +277,7 @@ def write_coco_labels(path: str | os.PathLike, images: LabelledImages, first_ima
 
 
 def read_coco_labels(path: str | os.PathLike, first_images: Sequence[str] = ()) -> LabelledImages:
-    """COCO keypoints, one person per image. Without a `status` every labelled point counts as corrected.
+    """COCO keypoints, one person per image. Without a `status` every point is `unseen`.
 
     first_images: as of `write_coco_labels`; `InputError` for a file with others: names of images are often the same.
     """
@@ -291,8 +291,8 @@ def read_coco_labels(path: str | os.PathLike, first_images: Sequence[str] = ()) 
     if several := repeated_names(content["file_name"].tolist()):
         raise InputError(f"{path}: several people in {several}; one per image is expected. Split the file by person.")
     points = np.where(content["keypoints"][..., 2:] > 0, content["keypoints"], 0.0)
-    status = np.where(points[..., 2] > 0, POINT_STATUSES.index("corrected"), 0)
-    count = status.shape[1]
+    count = points.shape[1]
+    status = np.zeros((len(points), count), int)
     for i, words in enumerate(row.get("status") for row in whole["annotations"]):
         if words is None:
             continue

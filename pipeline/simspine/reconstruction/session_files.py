@@ -118,9 +118,6 @@ def _pose2sim(folder: Path, rate: Rate) -> Iterator[SessionTrial]:
         seen, skeleton = read_detections(views, frame_rate)
         seen = seen._replace(skeleton=skeleton.name)
         seen, start = in_frame_range(seen, views, project, place / "Config.toml")
-        if several := int((np.isfinite(seen.people[..., 0]).any((1, 3)).sum(1) > 1).sum()):
-            text = f"{several} of {len(seen.people)} frames show several people; the one in most views is followed"
-            warn_left_out(f"{kinds[0]}: {text}. For another, `simspine init` and `detection.person`.")
         yield SessionTrial(name, seen, targets, calibration=calibration, files=files, start=start)
 
 

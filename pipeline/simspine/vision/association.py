@@ -9,9 +9,10 @@ import scipy
 
 from simspine.core import geometry
 from simspine.core.arrays import mean_of_known, median_of_known
-from simspine.core.errors import InputError
+from simspine.core.errors import InputError, names_text
 from simspine.core.skeletons import Skeleton, load_skeleton
 from simspine.core.types import Camera
+from simspine.io.text_tables import warn_assumed
 
 # The geometry of all views, then continuity in time decide which detections of several views are one person.
 # Neither the order of detections nor their scores are used. Each detection is reduced to a few *landmarks* that
@@ -92,7 +93,10 @@ def associate_person(
     views are consistent about nobody.
     """
     tracked = _track_people(people, cameras, skeleton, rate)
-    (chosen,) = _gather_detections(tracked, [_choose_track(tracked.tracks, person)], rate)
+    track = _choose_track(tracked.tracks, person)
+    if person == "most_views":
+        _warn_of_others(track, tracked)
+    (chosen,) = _gather_detections(tracked, [track], rate)
     return chosen
 
 
@@ -287,6 +291,22 @@ def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
         return max(lasting, key=lambda t: t.extent / t.seen)
     point = np.asarray(person, float)
     return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
+
+
+def _warn_of_others(track: _Track, tracked: _Tracked) -> None:
+    """Warn where others are seen for long, of whom one may be the person meant."""
+    frames = len(tracked.frames)
+    others = [one for one in tracked.tracks if one is not track and len(one.frames) >= MIN_TRACK_SHARE * frames]
+    if others:
+        about = [f"at {_usual_place(one)} m in {len(one.frames)} frames" for one in (track, *others)]
+        text = f"{len(about)} people are seen for long. The one {about[0]} of {frames} is followed"
+        warn_assumed(f"{text}; others are {names_text(about[1:])}. `detection.person: [x, y, z]` chooses another.")
+
+
+def _usual_place(track: _Track) -> str:
+    """'[1.2, 0.3, 0.9]': the median place of a person, m."""
+    place = median_of_known(np.reshape(track.positions, (-1, 3)).T)
+    return f"[{', '.join(f'{value:.1f}' for value in place)}]"
 
 
 def _gather_detections(tracked: _Tracked, tracks: Sequence[_Track], rate: float) -> list[np.ndarray]:

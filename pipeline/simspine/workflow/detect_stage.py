@@ -20,7 +20,14 @@ from simspine.vision.detector import Detections, read_detections
 from simspine.vision.follow_skin_markers import SkinClicks
 from simspine.vision.spinepose import network_files
 from simspine.workflow.config_recordings import SharedSubject, Trial
-from simspine.workflow.inputs import CaptureSource, Context, check_clicks_of
+from simspine.workflow.inputs import (
+    RECORDING_CODE,
+    CaptureSource,
+    Context,
+    check_clicks_of,
+    findings_json,
+    heard_warnings,
+)
 from simspine.workflow.up_to_date import RunPaths, StageTask
 
 
@@ -51,10 +58,11 @@ def _detect(context: Context, name: str, trial: Trial) -> None:
     if clicks is not None:  # wrong clicks are refused before hours of detection
         check_clicks_of(clicks, capture)
         skin = SkinClicks(clicks.by_frame(), clicks.radius_px, clicks.tape_on_skin())
-    with context.progress(f"{name}: detecting") as progress:
+    with context.progress(f"{name}: detecting") as progress, heard_warnings(RECORDING_CODE, capture.detected) as heard:
         recording = replace(_recording(context, name, trial, capture), skin=skin, progress=progress)
         seen = DETECT(context.config, recording=recording)
-    write_store(context.paths.keypoints(name), keypoints=seen["keypoints"], **_about_views(seen))
+    about = _about_views(seen) | findings_json(heard)
+    write_store(context.paths.keypoints(name), keypoints=seen["keypoints"], **about)
 
 
 def _shared_people(context: Context, person: SharedSubject) -> StageTask:
@@ -73,14 +81,15 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
     capture, options = context.capture(name), context.config.detection
 
     def detect_all() -> None:
-        with context.progress(f"{name}: detecting") as progress:
+        about = f"{name}: detecting"
+        with context.progress(about) as progress, heard_warnings(RECORDING_CODE, capture.detected) as heard:
             recording = replace(_recording(context, name, trial, capture), progress=progress)
             people = detect_people(options, recording=recording)
         if len(people) < (person.people or 1):
             text = f"{person.group}/{name}: {len(people)} people are seen in two views or more for long enough"
             advice = f"Set subjects.{person.group}.people to {max(len(people), 1)}, or see docs/detection.md."
             raise InputError(f"{text}, {person.people} were announced. {advice}")
-        views = _about_views(people[0])
+        views = _about_views(people[0]) | findings_json(heard)
         write_store(shared, people=[one["keypoints"] for one in people[: person.people]], **views)
         write_store(out, keypoints=people[0]["keypoints"], **views)
 

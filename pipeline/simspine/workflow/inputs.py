@@ -1,21 +1,24 @@
 """Input files of a trial, and the context that every stage gets: configuration, subject, files, progress bar."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simspine.core.errors import InputError, printable, require_path
+from simspine.core.errors import InputError, Remark, printable, require_path
 from simspine.core.settings import data_folder
 from simspine.core.types import Camera, Markers
 from simspine.io.calibration import calibration_files, read_calibration
 from simspine.io.keypoint_json import TABLE_ENDINGS
 from simspine.io.text_tables import json_or_empty, warn_assumed
 from simspine.io.video import demo_folder, find_project, match_cameras_to_views, matching_camera, open_videos, view_name
+from simspine.quality.findings import Finding, Severity
 from simspine.vision.follow_skin_markers import check_clicked_images, check_clicks
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import Config
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from simspine.io.human36m.copy import Copy as HumanCopy
 
 
+RECORDING_CODE = "recording"  # code of findings: it shows several people, or trials may be of different ones
 PACKAGED_PREFIX = "pose2sim:"  # before the name of a packaged project folder
 PACKAGED_FILE_PREFIX = "packaged:"  # before the path of a packaged file of markers
 
@@ -260,3 +264,29 @@ def _progress_lines(text: str) -> Callable[[int, int], None]:
             print(f"{text}: {done} of {total}, about {left:.0f} s left", flush=True)
 
     return show
+
+
+@contextmanager
+def heard_warnings(code: str, files: Sequence[Path] = ()) -> Iterator[list[Finding]]:
+    """A list that, after the block, holds its warnings that are no remarks as findings. They are also issued again.
+
+    Files are named without their folders, so that results do not show where they lay."""
+    findings: list[Finding] = []
+    heard: list[warnings.WarningMessage] = []
+    try:
+        with warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always", UserWarning)
+            yield findings
+    finally:
+        for warning in heard:
+            warnings.warn(warning.message, warning.category, stacklevel=3)
+            if not issubclass(warning.category, Remark):
+                text = str(warning.message)
+                for path in files:
+                    text = text.replace(str(path), path.name)
+                findings.append(Finding(code, Severity.WARNING, text))
+
+
+def findings_json(findings: Sequence[Finding]) -> dict[str, str]:
+    """For a file that `stored_findings` reads: {'findings': JSON}, or {} without any."""
+    return {"findings": json.dumps([finding.to_dict() for finding in findings])} if findings else {}

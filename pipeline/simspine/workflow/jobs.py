@@ -15,7 +15,7 @@ from simspine.core.settings import read_yaml, yaml_files
 from simspine.io.atomic import write_text
 from simspine.io.calibration import calibration_files
 from simspine.workflow import up_to_date
-from simspine.workflow.config import Config
+from simspine.workflow.config import Config, read_config
 from simspine.workflow.config_recordings import SharedSubject
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.up_to_date import RunPaths, StageTask
@@ -352,7 +352,24 @@ def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
 
 def warn_if_stale(config: Config) -> None:
     if stale := first_stale(config, config.subjects):
-        warnings.warn(f"the results are of an earlier state: {stale}. Run `simspine run` again.", stacklevel=2)
+        _warn_of_earlier_state(stale)
+
+
+def warn_if_trial_is_stale(results: Path, subject: str, trial: str) -> None:
+    """As `warn_if_stale`, of a trial and by the folder's copy of the configuration. Results without their recordings,
+    as on another computer, give no warning."""
+    with suppress(InputError, OSError):
+        config = read_config(results / "config.yaml").model_copy(update={"results": str(results)})
+        for step in steps_of_trial(config, subject, STAGES_OF_JOB):
+            at_hand = step.manifest.is_file() and all(file.exists() for file in step.task.inputs)
+            counts = step.trial in (None, trial) and step.stage != "page" and at_hand
+            if counts and (why := up_to_date.reason_not_done(step.manifest, step.task, step.stage)):
+                _warn_of_earlier_state(f"{subject} {trial}: {step.stage} is out of date ({why})")
+                return
+
+
+def _warn_of_earlier_state(stale: str) -> None:
+    warnings.warn(f"the results are of an earlier state: {stale}. Run `simspine run` again.", stacklevel=3)
 
 
 def _stage_state(config: Config, step: Step, unsure: set[Path]) -> tuple[str, str]:

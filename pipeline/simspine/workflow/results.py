@@ -172,7 +172,8 @@ _SPINE_FIELDS = [field.name for field in fields(SpineKinematics) if field.name n
 
 
 def stored_findings(path: Path) -> tuple[Finding, ...]:
-    """Findings in a file of a stage: triangulate's about cameras, merge's about motion capture; () without any."""
+    """Findings in a file of a stage: detect's and merge's about the recording, triangulate's about cameras; () without
+    any."""
     with open_hdf5_file(path) as file:
         if "findings" not in file:
             return ()

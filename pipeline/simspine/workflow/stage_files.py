@@ -5,14 +5,14 @@
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from simspine.anatomy.recipes import read_recipe
-from simspine.core.errors import InputError, Remark
+from simspine.core.errors import InputError
 from simspine.core.settings import models_folder, yaml_files
 from simspine.core.skeletons import points_at_vertebrae, split_inferred_suffix
 from simspine.core.types import Markers
@@ -24,7 +24,7 @@ from simspine.io.dataset_write import Dataset, SubjectData, write_dataset
 from simspine.io.hdf5 import read_store, write_store
 from simspine.io.mot import write_marker_errors, write_mot
 from simspine.io.trc import write_trc
-from simspine.quality.findings import Finding, Severity, where_true
+from simspine.quality.findings import findings_of_dicts, where_true
 from simspine.reconstruction.cameras import CAMERAS, MERGE, TRIANGULATE, WORLD_VERTICAL_CODE, did_not_fit
 from simspine.reconstruction.headline import summary_metrics
 from simspine.reconstruction.publish import trial_data
@@ -32,9 +32,9 @@ from simspine.reconstruction.solved_trial import SolvedTrial
 from simspine.reconstruction.stages import IK, OF_TRIAL, QUALITY, SCALE, VERTEBRAE, given_markers
 from simspine.workflow import results
 from simspine.workflow.config import json_digest
-from simspine.workflow.inputs import CaptureSource, Context, timing_in
+from simspine.workflow.inputs import RECORDING_CODE, CaptureSource, Context, findings_json, heard_warnings, timing_in
 from simspine.workflow.results import load_result, read_sized_body, save_result, save_spine, stored_findings
-from simspine.workflow.up_to_date import RunPaths, StageTask
+from simspine.workflow.up_to_date import RunPaths, StageTask, read_json
 
 MOCAP_FILE_CODE = "mocap_file"  # code of findings about a file of motion capture
 IK_ERRORS_SUFFIX = "_ik_marker_errors.sto"
@@ -90,7 +90,7 @@ def _judge_cameras(context: Context) -> None:
         delays = {"timing": stored[trial]["timing"]} if "timing" in stored[trial] else {}
         write_store(
             context.paths.cameras(trial), cameras=list(found["cameras"]), given=list(stored[trial]["cameras"]),
-            findings=json.dumps([finding.to_dict() for finding in found["findings"]]), **delays,
+            **findings_json(found["findings"]), **delays,
         )  # fmt: skip
 
 
@@ -142,14 +142,13 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
     settings = {"marker_set": context.config.body.markers, "marker_sets": json_digest(sets)} | _about_mocap(capture)
 
     def work() -> None:
-        with warnings.catch_warnings(record=True) as heard:
-            warnings.simplefilter("always", UserWarning)
+        with heard_warnings(MOCAP_FILE_CODE, capture.mocap) as heard:
             given = capture.motion_capture()
         assert given is not None  # the trial has a file
         for stale in paths.seen_files(trial):
             stale.unlink(missing_ok=True)  # made while the trial had cameras
         found = given_markers(given, context.config.body)
-        kept = {"skeleton": found["skeleton"], **_mocap_findings(heard, capture.mocap, found["findings"])}
+        kept = {"skeleton": found["skeleton"], **findings_json([*found["findings"], *heard])}
         _keep_markers(paths, trial, found["markers"], kept)
 
     outputs = (paths.markers(trial), paths.markers(trial, ".trc"))
@@ -171,14 +170,13 @@ def _merged(context: Context, trial: str, points: Markers) -> dict[str, Any]:
 def _merge(context: Context, trial: str) -> None:
     paths, capture = context.paths, context.capture(trial)
     stored = read_store(paths.points(trial))
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always", UserWarning)
+    with heard_warnings(MOCAP_FILE_CODE if capture.mocap else RECORDING_CODE, capture.mocap) as heard:
         try:
             found = _merged(context, trial, stored["points"])
         except InputError as error:
             where = f"{capture.mocap[0]} with {paths.points(trial)}: " if capture.mocap else ""
             raise InputError(f"{where}{error}") from None
-    kept = {"skeleton": stored["skeleton"], **_mocap_findings(heard, capture.mocap)}
+    kept = {"skeleton": stored["skeleton"], **findings_json(heard)}
     if (report := found["merging"]) is not None:
         kept["merging"] = {
             "replaced": list(report.replaced_points),
@@ -189,22 +187,6 @@ def _merge(context: Context, trial: str) -> None:
             "missing": report.missing_points,
         }
     _keep_markers(paths, trial, found["markers"], kept)
-
-
-def _mocap_findings(
-    caught: Sequence[warnings.WarningMessage], files: Sequence[Path], others: Sequence[Finding] = ()
-) -> dict[str, str]:
-    """Issue the warnings again; {'findings': JSON} of `others` and of warnings that are no remarks, or {}. Files are
-    named without their folders, so that results do not show where they lay."""
-    findings = [finding.to_dict() for finding in others]
-    for warning in caught:
-        warnings.warn(warning.message, warning.category, stacklevel=2)
-        if not issubclass(warning.category, Remark):
-            text = str(warning.message)
-            for path in files:
-                text = text.replace(str(path), path.name)
-            findings.append(Finding(MOCAP_FILE_CODE, Severity.WARNING, text).to_dict())
-    return {"findings": json.dumps(findings)} if findings and files else {}
 
 
 # scale: markers of all trials → the person's body
@@ -244,7 +226,8 @@ def _scale(context: Context) -> None:
     }
     last = context.trials[-1]
     try:
-        found = SCALE(config, trials=trials)[last]
+        with heard_warnings(RECORDING_CODE) as heard:
+            found = SCALE(config, trials=trials)[last]
     except InputError as error:
         hint = "\n`simspine overlay` draws the points that were found." if paths.keypoints(last).is_file() else ""
         raise InputError(f"{error}{hint}") from None
@@ -253,7 +236,7 @@ def _scale(context: Context) -> None:
     femur = {side: round(length, 4) for side, length in femur_lengths(sized.body).items()}
     about = {"recipe": config.body.recipe, "marker_set": marker_set} | factors.as_dict() | {"femur_m": femur}
     about["person"] = None if sized.person is None else sized.person.as_dict()
-    about["mass"] = person.mass
+    about |= {"mass": person.mass, "findings": [finding.to_dict() for finding in heard]}
     sized.body.write_osim(paths.model)
     write_text(paths.scaling, json.dumps(about, indent=1) + "\n")
 
@@ -329,12 +312,13 @@ def _judge_trial(context: Context, trial: str) -> None:
     config, paths = context.config, context.paths
     fill = config.quality.fill_gaps
     found = results.read_trial(paths, trial, judged=False, derived=fill)
-    seen = stored_findings(paths.cameras(trial)) if trial in context.filmed else ()
+    files = [paths.keypoints(trial), paths.cameras(trial)] if trial in context.filmed else []
+    of_files = [finding for file in (*files, paths.markers(trial)) for finding in stored_findings(file)]
     judged = QUALITY(
         config,
         **{field: getattr(found, field) for field in OF_TRIAL},
         skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
-        findings=(*seen, *stored_findings(paths.markers(trial))),
+        findings=(*of_files, *findings_of_dicts(read_json(paths.scaling)["findings"])),
     )
     if fill:
         kinematics, vertebrae = paths.filled_files(trial)
