@@ -318,7 +318,7 @@ def _judge_trial(context: Context, trial: str) -> None:
         config,
         **{field: getattr(found, field) for field in OF_TRIAL},
         skeleton=read_store(paths.markers(trial), ["skeleton"])["skeleton"],
-        findings=(*of_files, *findings_of_dicts(read_json(paths.scaling)["findings"])),
+        findings=(*of_files, *findings_of_dicts(read_json(paths.scaling).get("findings", ()))),
     )
     if fill:
         kinematics, vertebrae = paths.filled_files(trial)
