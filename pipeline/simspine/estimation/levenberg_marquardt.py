@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from simspine.anatomy.priors import likeliest_variance
 from simspine.core.arrays import map_on_threads
 from simspine.estimation.banded import BandedSystem, FloatType
-from simspine.estimation.terms import Evaluation, Objective
+from simspine.estimation.terms import Objective
 
 MAX_STEP = 0.7  # rad or m, of any coordinate in one step
 # Gain ratio, actual over predicted decrease of the cost, above which a step needs no more damping and no new factor.
@@ -30,7 +30,6 @@ POLISHED_COST_SHARE = 1e-11
 # Ratio of decreases predicted by two steps in turn, above which the factor of the second is too old: it is not taken.
 CHORD_DECREASE_RATIO = 1.5
 MAX_SHORTER_STEPS = 2  # a step that raises the cost is cut to a quarter, a sixteenth: cheaper than a new factor
-NEIGHBOURHOOD = 11  # control points whose costs say how the damping of the middle one changes
 MAX_FACTORISATIONS = 20  # attempts: single precision, double precision, then more and more damping
 
 
@@ -58,9 +57,7 @@ def minimise(
     convergence, one poor step does so as well. So factors may be of single `precision`; costs and gradients, which
     define the minimum, are in double.
 
-    Each control point has its own damping, so that a few difficult frames do not slow down the others. It grows where
-    the cost nearby rose and shrinks elsewhere. After a step with a good gain ratio it shrinks everywhere; after one
-    that did not lower the cost it grows everywhere.
+    The damping shrinks after a step with a good gain ratio, and grows after others.
 
     Converged when the predicted decrease is less than `tolerance` times the cost. Up to `polish` more steps then lead
     to the minimum itself, which is the same on every processor and from every start. Without them, angles could stop
@@ -87,25 +84,26 @@ def minimise(
         steps += 1
         there = objective.evaluated(here.z + step)
         for _ in range(MAX_SHORTER_STEPS if chord.fresh else 0):
-            if there.cost.sum() < here.cost.sum():
+            if there.cost < here.cost:
                 break
             step *= 0.25
             predicted *= 1 - 0.75**2
             there = objective.evaluated(here.z + step)
-        gain = here.cost.sum() - there.cost.sum()
-        system.learn_from_step(here.cost, there, predicted)
-        chord.poor_steps = 0 if gain > GOOD_GAIN_RATIO * predicted else chord.poor_steps + 1
+        gain = here.cost - there.cost
+        is_good = gain > GOOD_GAIN_RATIO * predicted
+        system.damping = max(0.1 * system.damping, 1e-12) if is_good else max(10 * system.damping, 1e-5)
+        chord.poor_steps = 0 if is_good else chord.poor_steps + 1
         chord.update_from_step(step, there.gradient - here.gradient)
         if chord.poor_steps > (0 if reason else 1):
             chord = None
         if gain > 0.0:
             here = there
-        exact, enough = (share * here.cost.sum() + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
+        exact, enough = (share * here.cost + 1e-16 * len(points) for share in (POLISHED_COST_SHARE, tolerance))
         if predicted <= enough and (gain > 0.0 or predicted <= exact):
             reason, last = "", min(last, steps + polish)
         if predicted <= min(enough, exact):  # costs are not accurate beyond this
             break
-    return Minimum(here.z, float(here.cost.sum()), reason)
+    return Minimum(here.z, here.cost, reason)
 
 
 def clipped_step(step: np.ndarray) -> np.ndarray:
@@ -143,11 +141,11 @@ class ChordStep:
 
 
 class _DampedSystem:
-    """The Gauss–Newton Hessian of an objective with a damping for each control point."""
+    """The Gauss–Newton Hessian of an objective, and its damping."""
 
     def __init__(self, objective: Objective, n: int, precision: FloatType):
         self._objective, self._system = objective, BandedSystem(objective.basis, n, precision)
-        self._damping = np.full(objective.basis.points, 1e-8)
+        self.damping = 1e-8
 
     def factorise(self, points: np.ndarray) -> ChordStep | None:
         """A factor at these points. If the Hessian is not positive definite in single precision, the system changes to
@@ -155,28 +153,14 @@ class _DampedSystem:
         for _ in range(MAX_FACTORISATIONS):
             self._objective.curve(points, self._system)
             diagonal = self._system.band[0].reshape(points.shape)
-            factor = self._system.factorise(self._damping[:, None] * diagonal + 1e-12)
+            factor = self._system.factorise(self.damping * diagonal + 1e-12)
             if factor is not None:
                 return ChordStep(factor.solve)
             if self._system.band.dtype == np.float32:
                 self._system = BandedSystem(self._objective.basis, points.shape[1])
             else:
-                self._damping = np.maximum(10 * self._damping, 1e-8)
+                self.damping = max(10 * self.damping, 1e-8)
         return None
-
-    def learn_from_step(self, before: np.ndarray, there: Evaluation, predicted: float) -> None:
-        """Adapt the damping to a step's gain. before: (points,) costs. predicted: decrease of the total cost."""
-        gain = before.sum() - there.cost.sum()
-        rose = _sum_over_neighbours(there.cost - before) > 1e-4 * _sum_over_neighbours(before)
-        grows = (rose & (gain < GOOD_GAIN_RATIO * predicted)) | (gain <= 0.0)
-        self._damping = np.where(grows, np.maximum(10 * self._damping, 1e-5), np.maximum(0.1 * self._damping, 1e-12))
-
-
-def _sum_over_neighbours(values: np.ndarray) -> np.ndarray:
-    """(points,): sum of the values of each control point and of its neighbours."""
-    if len(values) < NEIGHBOURHOOD:
-        return np.full_like(values, values.sum())
-    return np.convolve(values, np.ones(NEIGHBOURHOOD), "same")
 
 
 STRETCH_COUNT = 3  # parts of a long trial from which smoothness is learnt

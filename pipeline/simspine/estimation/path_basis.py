@@ -87,11 +87,6 @@ class Basis:
         """(intervals, points): means of B's rows over the frames of each interval."""
         return _sparse_rows(self.means_of_intervals(self.weights), self.first[self.interval_starts], self.points)
 
-    @cached_property
-    def point_of_frame(self) -> np.ndarray:
-        """(frames,): the control point with the largest weight in each frame."""
-        return self.first + self.weights.argmax(1)
-
     # Quadratic forms of control points, (lags + 1, points): entry [lag, i] couples point i with point i + lag.
 
     @cached_property

@@ -253,11 +253,10 @@ Term = MarkerTerm | LimitTerm | PriorTerm
 
 
 class Evaluation(NamedTuple):
-    """z: (points, free) control points of the path. cost: (points,) sum over the frames that each control point has
-    the largest weight in. gradient: (points, free) half the gradient."""
+    """z: (points, free) control points of the path. cost: of the whole path. gradient: (points, free) half of it."""
 
     z: np.ndarray
-    cost: np.ndarray
+    cost: float
     gradient: np.ndarray
 
 
@@ -282,10 +281,9 @@ class Objective:
         basis = self.basis
         z, a = basis.values @ points, basis.accelerations @ points
         frame_gradient = np.zeros(z.shape)
-        frame_costs = self._frame_costs(z, a, frame_gradient)
-        point_costs = np.bincount(basis.point_of_frame, frame_costs, minlength=basis.points)
+        cost = float(self._frame_costs(z, a, frame_gradient).sum())
         gradient = basis.values.T @ frame_gradient + basis.accelerations.T @ (self.acceleration * a)
-        return Evaluation(points, point_costs, gradient)
+        return Evaluation(points, cost, gradient)
 
     def frame_costs(self, points: np.ndarray) -> np.ndarray:
         """(frames,): each frame's part of the cost; accelerations belong to frames by `Basis.frame_of_row`."""
