@@ -240,6 +240,10 @@ def test_command(tmp_path, capture):
     assert contents(tmp_path / "capture") == contents(capture)
     again = call("capture", "virtual", "--config", config, "--quiet")
     assert "everything is there already" in again.output
+    config.write_text(config.read_text().replace("exact", "finetuned"))
+    other = call("capture", "virtual", "--config", config, "--out", tmp_path / "capture", "--quiet")
+    assert "a virtual capture of other settings, which would be replaced" in failed(other)
+    assert contents(tmp_path / "capture") == contents(capture)
     unknown = ["--subject", "S11", "--out", tmp_path / "new/deep"]
     assert "unknown subject 'S11'" in failed(call("capture", "virtual", "--config", config, *unknown))
     assert not (tmp_path / "new").exists()

@@ -183,6 +183,10 @@ def test_a_set_on_disk_reads_as_spinetrack(tmp_path, who):
     for path in sorted((tmp_path / "set").rglob("*")):
         if path.is_file():
             assert path.read_bytes() == (again / path.relative_to(tmp_path / "set")).read_bytes(), path
+    with pytest.raises(InputError, match="a set of rendered pictures of other settings, which would be replaced"):
+        write_pictures(again, replace(settings, images=2))
+    record = json.loads((again / RENDER_RECORD_FILE).read_text())
+    (again / RENDER_RECORD_FILE).write_text(json.dumps(record | {"complete": False}))  # as of a run that was stopped
     write_pictures(again, replace(settings, images=2))
     assert len(list((again / "images/train-unreal").iterdir())) == 2
 

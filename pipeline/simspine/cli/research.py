@@ -51,7 +51,7 @@ def write_configured(config, out: Path | None = None, subject: str | None = None
             busy = f"another process is writing the virtual capture of {name}"
             locks.enter_context(hold_lock(folder / f".{safe_file_name(name)}.lock", busy))
         progress = locks.enter_context(progress_bar("virtual capture, frames", quiet))
-        written = write_capture(folder, config.virtual, progress, subject)
+        written = write_capture(folder, config.virtual, progress, subject, replacing=out is None)
     say(f"{folder}: " + (f"trials written: {len(written)}" if written else "everything is there already"))
 
 

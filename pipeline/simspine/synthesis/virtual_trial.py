@@ -310,14 +310,20 @@ Progress = Callable[[int, int], None]
 
 
 def write_capture(
-    folder: str | Path, settings: Virtual, progress: Progress | None = None, only: str | None = None
+    folder: str | Path,
+    settings: Virtual,
+    progress: Progress | None = None,
+    only: str | None = None,
+    *,
+    replacing: bool = True,
 ) -> list[str]:
     """Write a virtual capture, or continue one; returns the trials written in this call ('S1/Walking_1').
 
-    Trials with complete, unchanged files of the same settings are kept; files of other settings are replaced. only:
-    one subject of the capture; several processes may write one subject each. progress: called with (frames done, total
-    frames). `capture.json` first states that the capture is virtual and not complete; at the end it is written again
-    with the checksum of each file. Memory does not grow with the number of trials.
+    Trials with complete, unchanged files of the same settings are kept; files of other settings are replaced.
+    replacing: False refuses to replace a complete capture. only: one subject of the capture; several processes may
+    write one subject each. progress: called with (frames done, total frames). `capture.json` first states that the
+    capture is virtual and not complete; at the end it is written again with the checksum of each file. Memory does not
+    grow with the number of trials.
 
     Raises `InputError` if the folder holds files of another kind, and for invalid settings.
     """
@@ -337,7 +343,8 @@ def write_capture(
         "detections": preset.model_dump(mode="json"),
         "cameras": _settings_digest(dict(rigs)),
     }
-    if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture").get("settings") != stated:
+    kept = None if replacing else stated
+    if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture", kept).get("settings") != stated:
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     people = {subject.name: subject for subject in subjects}
     write_text(folder / "truth" / "subjects.json", _json_text(people))
@@ -369,10 +376,11 @@ def _subject_files(subject: str, trials: Sequence[str]) -> dict[str, list[str]]:
     return model | {trial: list(trial_files(subject, trial).values()) for trial in trials}
 
 
-def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
+def claim_folder(folder: Path, record: str, key: str, kind: str, kept: dict | None = None) -> dict:
     """Read the record of a folder of this kind; {} for a new folder. Raises `InputError` for a folder with other files.
 
     record: name of the record's file, whose `key` is true. Hidden files are ignored: a killed process may leave them.
+    kept: settings; a complete set of others is refused.
     """
     if folder.is_file():
         raise InputError(f"{folder} is a file; name a folder to write to.")
@@ -381,6 +389,8 @@ def claim_folder(folder: Path, record: str, key: str, kind: str) -> dict:
     found = _read_record(folder / record)
     if holds_files and found.get(key) is not True:
         raise InputError(f"{folder} holds files, but no {kind}. Name an empty or a new folder.")
+    if kept is not None and found.get("complete") and found.get("settings") != json.loads(json.dumps(kept)):
+        raise InputError(f"{folder} holds a {kind} of other settings, which would be replaced. Name another folder.")
     return found
 
 
