@@ -267,7 +267,7 @@ def write_pictures(folder: Path, settings: RenderSettings, progress: Callable[[i
     Only one person is in memory at a time; consecutive pictures show different people. Raises `InputError` for a folder
     that holds other files, or a complete set of other settings, and for invalid settings.
     """
-    claim_folder(folder, RENDER_RECORD_FILE, "rendered", "set of rendered pictures", stated_settings(settings))
+    claim_folder(folder, RENDER_RECORD_FILE, "rendered", "set of rendered pictures", kept=stated_settings(settings))
     begin_pictures(folder, stated_settings(settings))
     rows, count = [], min(settings.people, settings.images)
     for index in range(count):

@@ -343,8 +343,8 @@ def write_capture(
         "detections": preset.model_dump(mode="json"),
         "cameras": _settings_digest(dict(rigs)),
     }
-    kept = None if replacing else stated
-    if claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture", kept).get("settings") != stated:
+    before = claim_folder(folder, CAPTURE_RECORD_FILE, "virtual", "virtual capture", kept=None if replacing else stated)
+    if before.get("settings") != stated:
         write_text(folder / CAPTURE_RECORD_FILE, _json_text({"virtual": True, "complete": False, "settings": stated}))
     people = {subject.name: subject for subject in subjects}
     write_text(folder / "truth" / "subjects.json", _json_text(people))
