@@ -141,6 +141,20 @@ def test_depth_does_not_grow_with_the_person():
     assert behind(scaled(unscaled, 1.2)) == pytest.approx(1.2 * at - place.depth, abs=1e-6)
 
 
+def test_a_heading_counts_from_the_points_own_x_axis(body):
+    """With z up it had counted from y: kyphosis was 16° in the place of 31°."""
+    line = seen_on(body, posture(body))[0]
+    ahead = ss.spine_from_back(line, heading=0.0)
+    for left in (0.0, 0.7):  # of x, in a world with z up
+        turned = (
+            line[:, [0, 2, 1]]
+            * [1, -1, 1]
+            @ np.array([[np.cos(left), np.sin(left), 0], [-np.sin(left), np.cos(left), 0], [0, 0, 1]])
+        )
+        found = ss.spine_from_back(turned, heading=left, frame="z_up")
+        np.testing.assert_allclose([found.lla, found.tka], [ahead.lla, ahead.tka], atol=2e-3)
+
+
 def test_sequences_gaps_c7_and_world_z_up(body):
     line, psis, _, _ = seen_on(body, posture(body))
     above = line[0] + np.array([0.01, 0.05, 0.0])

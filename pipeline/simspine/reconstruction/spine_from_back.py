@@ -86,8 +86,8 @@ def spine_from_back(
     mass : float, optional
         Mass of the person, kg.
     heading : float, optional
-        Where the person faces, rad from x, turning left (about the upward axis). Needed for axial rotation where
-        `psis` is not given; 0 is assumed then, with a finding.
+        Where the person faces, rad from the points' x axis, turning left (about the upward axis). Needed for axial
+        rotation where `psis` is not given; 0 is assumed then, with a finding.
     rate : float
         Frames per second of a sequence.
     frame : 'y_up' or 'z_up'
@@ -119,9 +119,12 @@ def spine_from_back(
         raise InputError("psis and heading were given, and both say where the person faces. Leave one of them out.")
     check_stature(height)
     markers, length, findings = _markers_on_back(line, c7, psis=psis, rate=rate, frame=frame)
-    facing = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
-    if facing is not None and not abs(facing) <= 2 * np.pi:
+    given = None if psis is not None else float(require_numbers("heading", heading or 0.0, ()))
+    if given is not None and not abs(given) <= 2 * np.pi:
         raise InputError(f"heading is {heading}; expected an angle from x to where the person faces, in radians.")
+    x_axis = change_frame(np.eye(3)[0], frame, "y_up")
+    of_x = float(np.arctan2(-x_axis[2], x_axis[0]))  # heading of the given x axis in the result
+    facing = None if given is None else given + of_x
     known: dict[str, Any] = {
         "subject": SUBJECT_NAME,
         "trial": TRIAL_NAME,
@@ -130,7 +133,7 @@ def spine_from_back(
         "sized": _sized_body(markers.names, length, height, mass=mass, heading=facing),
     }
     if facing is not None:
-        _check_heading(markers.xyz, heading)
+        _check_heading(markers.xyz, heading, of_x)
         source = "is assumed to be along x" if heading is None else "was given"
         text = f"no PSIS are given, so where the person faces {source}; axial rotation of the pelvis is not measured."
         cure = "" if heading is None else "Give the PSIS to measure it."
@@ -285,12 +288,13 @@ def _check_round_upper_back(curve: np.ndarray, dimples: np.ndarray) -> None:
         )
 
 
-def _check_heading(curves: np.ndarray, heading: float | None) -> None:
+def _check_heading(curves: np.ndarray, heading: float | None, of_x: float) -> None:
     """`InputError` where the upper back is clearly round in another direction than backwards: curvature would be taken
-    in another plane. curves: (frames, n, 3). heading: as given (scoliosis: up to 90° off); None is along x, assumed."""
+    in another plane. curves: (frames, n, 3). heading: as given (scoliosis: up to 90° off); None is along x, assumed.
+    of_x: heading of the given x axis."""
     curve = curves[np.nanargmax(curves[:, 0, 1] - curves[:, -1, 1])]
     along_x, to_its_left = (-_hollow_of_upper_back(curve, right) for right in np.eye(3)[[2, 0]])
-    faced = float(np.arctan2(to_its_left, along_x))
+    faced = float(np.angle(np.exp(1j * (np.arctan2(to_its_left, along_x) - of_x))))
     off = abs(np.angle(np.exp(1j * (faced - (heading or 0.0)))))
     if np.hypot(along_x, to_its_left) > MAX_HOLLOW_M and off > (np.pi / 4 if heading is None else np.pi / 2):
         raise InputError(
