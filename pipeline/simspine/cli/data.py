@@ -144,6 +144,7 @@ def view_command(result, subject, trial, out, opened, recording):
     """
     if out is not None and recording is not None:
         raise click.UsageError("--out and --rerun were both given; write one file at a time.")
+    _warn_if_stale(result, subject, trial)
     if recording is not None:
         from simspine.workflow.views import record_rerun
 
@@ -155,6 +156,14 @@ def view_command(result, subject, trial, out, opened, recording):
     say(page)
     if opened:
         options.show_on_desktop(page.resolve().as_uri())
+
+
+def _warn_if_stale(result: Path, subject: str | None, trial: str | None) -> None:
+    from simspine.workflow.jobs import warn_if_trial_is_stale
+    from simspine.workflow.views import find_results
+
+    if (found := find_results(result, subject, trial)) is not None:
+        warn_if_trial_is_stale(found[0].results, found[0].subject, found[1])
 
 
 @click.command("compare")
@@ -169,6 +178,8 @@ def compare_command(before, after, subject, trial, out):
     """
     from simspine.workflow.views import write_comparison
 
+    for result in (before, after):
+        _warn_if_stale(result, subject, trial)
     say(write_comparison(before, after, out, subject, trial=trial))
 
 

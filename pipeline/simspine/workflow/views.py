@@ -43,7 +43,6 @@ from simspine.report.trial_sections import angle_curves, chain_of_body, scene_of
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.dataset import check_figures
 from simspine.workflow.inputs import Context, timing_in
-from simspine.workflow.jobs import warn_if_trial_is_stale
 from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths, check_as_made, read_json, read_task_manifest
 
@@ -63,15 +62,7 @@ def read_scene(result: Path, subject: str | None = None, trial: str | None = Non
 
 
 def find_results(result: Path, subject: str | None = None, trial: str | None = None) -> tuple[RunPaths, str] | None:
-    """The subject's files and the trial that a folder, or a file of a stage, belongs to; None for any other file. Warns
-    where they are out of date."""
-    found = _places_of_trial(result, subject, trial)
-    if found is not None:
-        warn_if_trial_is_stale(found[0].results, found[0].subject, found[1])
-    return found
-
-
-def _places_of_trial(result: Path, subject: str | None, trial: str | None) -> tuple[RunPaths, str] | None:
+    """The subject's files and the trial that a folder, or a file of a stage, belongs to; None for any other file."""
     if not result.exists():
         raise InputError(f"{result} does not exist. Expected a results folder, a trial's .h5, or a data set's .h5.")
     if result.is_dir():
