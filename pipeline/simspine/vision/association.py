@@ -94,7 +94,7 @@ def associate_person(
     """
     tracked = _track_people(people, cameras, skeleton, rate)
     track = _choose_track(tracked.tracks, person)
-    if person == "most_views":
+    if isinstance(person, str) and person == "most_views":
         _warn_of_others(track, tracked)
     (chosen,) = _gather_detections(tracked, [track], rate)
     return chosen
