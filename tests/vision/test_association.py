@@ -102,7 +102,7 @@ def test_most_views_prefers_who_is_seen_more():
 
 
 def test_others_who_are_seen_for_long_are_named():
-    """Somebody stands near the patient, all the time: nobody had learnt that the report was about them."""
+    """Somebody stands near the patient all the time: the report was about them, without a word."""
     people, cameras, _ = scene(seed=4)
     text = r"2 people .* The one at \[.*\] m in \d+ frames of \d+ is followed; others are at \[.*\] m in \d+ frames"
     with pytest.warns(UserWarning, match=text) as heard:

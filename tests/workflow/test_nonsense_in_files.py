@@ -145,13 +145,13 @@ class TestPointsInImages:
         assert [text for text in words if text not in said] == []
 
     def test_a_second_person_in_all_views(self, copied, truth):
-        """Somebody beside the patient: the report was about them, and nobody learnt it."""
+        """Somebody stands next to the patient: the report was about them, without a word."""
 
-        def beside(xyz, names):
+        def standing_near(xyz, names):
             xyz[:] = xyz[:1] + np.array([0.2, 1.0, 0.0])
 
         put_images(copied, truth, truth.keypoints.xy)
-        other = np.nan_to_num(seen(truth, beside))
+        other = np.nan_to_num(seen(truth, standing_near))
         for view, folder in enumerate(sorted((copied.folder / "pose/bow").iterdir())):
             for frame, file in enumerate(sorted(folder.iterdir())):
                 content = json.loads(file.read_text())

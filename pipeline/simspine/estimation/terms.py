@@ -253,7 +253,7 @@ Term = MarkerTerm | LimitTerm | PriorTerm
 
 
 class Evaluation(NamedTuple):
-    """z: (points, free) control points of the path. cost: of the whole path. gradient: (points, free) half of it."""
+    """z: (points, free) control points of the path. cost: its cost. gradient: (points, free) half the gradient."""
 
     z: np.ndarray
     cost: float

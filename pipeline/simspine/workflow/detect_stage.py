@@ -81,8 +81,8 @@ def _shared_people(context: Context, person: SharedSubject) -> StageTask:
     capture, options = context.capture(name), context.config.detection
 
     def detect_all() -> None:
-        about = f"{name}: detecting"
-        with context.progress(about) as progress, heard_warnings(RECORDING_CODE, capture.detected) as heard:
+        label = f"{name}: detecting"
+        with context.progress(label) as progress, heard_warnings(RECORDING_CODE, capture.detected) as heard:
             recording = replace(_recording(context, name, trial, capture), progress=progress)
             people = detect_people(options, recording=recording)
         if len(people) < (person.people or 1):
