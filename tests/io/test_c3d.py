@@ -5,6 +5,7 @@ import os
 import struct
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from small_c3d import write_small_c3d
 from small_takes import FILLED, UNSOLVED
 
 from simspine.core.errors import InputError
+from simspine.core.geometry import markers_in_frame
 from simspine.core.types import Markers
 from simspine.io.c3d import read_c3d, read_markers, write_c3d
 from simspine.io.trc import read_trc, without_subject_name, write_trc
@@ -56,6 +58,18 @@ def test_header_by_bytes(written):
     points, _, first, last = struct.unpack("<HHHH", header[2:10])
     assert (points, last - first + 1) == (37, take.trial.markers.frames)
     assert struct.unpack("<f", header[20:24]) == (50.0,)
+
+
+def test_axes_and_first_frame_of_a_laboratory(tmp_path, take37):
+    """Frame 351 at 50 Hz is at 7 s; the points of a laboratory with z up are where they were."""
+    late = replace(take37.trial, markers=take37.trial.markers.with_(start=7.0))
+    write_c3d(tmp_path / "y.c3d", replace(take37, trial=late), frame="z_up")
+    first, last = struct.unpack("<HH", (tmp_path / "y.c3d").read_bytes()[6:10])
+    assert (first, last) == (351, 350 + late.markers.frames)
+    read = read_c3d(tmp_path / "y.c3d")
+    assert (read.frame, read.start) == ("z_up", 7.0)
+    expected = markers_in_frame(late.markers, "z_up").xyz
+    np.testing.assert_allclose(read.xyz[late.markers.present], expected[late.markers.present], atol=1e-6)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of a file's size are POSIX")

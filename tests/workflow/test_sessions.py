@@ -354,6 +354,7 @@ def test_theia(tmp_path):
     np.testing.assert_allclose(read.xyz[:, 1:], places, atol=1e-6)
     add(tmp_path)
     check_markers(tmp_path / "walk_spine.c3d", centres)
+    assert read_markers(tmp_path / "walk_spine.c3d").frame == "z_up"  # of the session
 
 
 def test_sports2d_each_person_by_itself(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 
 from simspine.core.arrays import frame_ranges
 from simspine.core.errors import InputError, naming_content, require_path
+from simspine.core.geometry import markers_in_frame
 from simspine.core.types import MAX_FRAME_RATE_HZ, MIN_FRAME_RATE_HZ, Markers
 from simspine.io.atomic import atomic_path
 from simspine.io.exchange import ExportTrial
@@ -213,16 +214,20 @@ def _axis_direction(text: str) -> np.ndarray | None:
     return None if match is None else np.eye(3)["XYZ".index(match[2])] * (-1.0 if match[1] == "-" else 1.0)
 
 
-def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
-    """Write the trial's points as released, then the centroids of its vertebrae: mm, y up, frames from 1.
+def write_c3d(path: Path, take: ExportTrial, *, frame: str = "y_up", notice: str = "") -> None:
+    """Write the trial's points as released, then the centroids of its vertebrae, in mm. frame: 'y_up' or 'z_up'.
 
-    Parameters SIMSPINE:SUBJECT, TRIAL, NOTICE, REJECTED and INFERRED hold what C3D has no field for. The last two list
-    frames from 1 ('12-20 31'); inferred frames were rejected and filled in.
+    The first frame's number follows from the start. Parameters SIMSPINE:SUBJECT, TRIAL, NOTICE, REJECTED and INFERRED
+    hold what C3D has no field for. The last two list frames from 1 ('12-20 31'); inferred frames were rejected and
+    filled in.
     """
     import ezc3d
 
-    markers = _all_points(take)
+    markers = markers_in_frame(_all_points(take), frame)
     file = ezc3d.c3d()
+    first = max(round(markers.start * markers.rate), 0)
+    if first + markers.frames <= _MAX_HEADER_FRAME:  # else SIMSPINE:START has the start alone
+        file["header"]["points"].update(first_frame=first, last_frame=first + markers.frames - 1)
     present = markers.present.T  # (points, frames)
     points = np.ones((4, len(markers.names), markers.frames))
     points[:3] = np.where(present, 1e3 * markers.xyz.transpose(2, 1, 0), np.nan)
@@ -230,7 +235,7 @@ def write_c3d(path: Path, take: ExportTrial, *, notice: str = "") -> None:
     file["parameters"]["POINT"]["UNITS"]["value"] = ["mm"]
     file["parameters"]["POINT"]["LABELS"]["value"] = list(markers.names)
     file.add_parameter("POINT", "X_SCREEN", ["+X"])
-    file.add_parameter("POINT", "Y_SCREEN", ["+Y"])
+    file.add_parameter("POINT", "Y_SCREEN", ["+Y" if frame == "y_up" else "+Z"])
     for key, value in (
         ("SUBJECT", take.subject), ("TRIAL", take.name), ("REJECTED", _frames_text(take, "rejected")),
         ("INFERRED", _frames_text(take, "inferred")), ("NOTICE", notice or " "),

@@ -130,7 +130,8 @@ def _write_spine(path: Path, found: Reconstruction, trial: SessionTrial) -> None
     elif path.suffix == ".osim":
         found.body.write_osim(path)
     elif path.suffix == ".c3d":
-        write_c3d(path, ExportTrial(found.subject, found.trial, trial_data(found)))
+        assert isinstance(trial.source, Markers)
+        write_c3d(path, ExportTrial(found.subject, found.trial, trial_data(found)), frame=trial.source.frame)
     else:
         assert trial.turn is not None
         assert trial.write_table is not None
