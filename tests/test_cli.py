@@ -22,6 +22,7 @@ from simspine.cli.options import packaged_config, say
 from simspine.core.errors import InputError
 from simspine.core.settings import data_folder
 from simspine.io.c3d import read_c3d
+from simspine.io.hdf5 import read_store
 from simspine.io.trc import write_trc
 from simspine.workflow.camera_files import write_figures
 from simspine.workflow.config import json_schema, read_config
@@ -302,6 +303,20 @@ def test_what_a_marker_file_contradicts_is_said_once(tmp_path, monkeypatch):
         write_trc(name, markers)
         Path(name).write_text(Path(name).read_text().replace("\tm\t", "\tmm\t", 1))
         assert succeeded(call("run", name, *words)).count("the header says mm") == times
+
+
+def test_a_held_marker_is_a_finding_of_the_markers(tmp_path, monkeypatch):
+    """It was said at the terminal only, and by the first run only."""
+    monkeypatch.chdir(tmp_path)
+    markers = read_c3d(data_folder("third_party") / "gait/walking.c3d")
+    xyz = markers.xyz.copy()
+    xyz[40:90, markers.index("T10")] = xyz[40, markers.index("T10")]
+    write_trc("walking.trc", markers.with_(xyz=xyz))
+    succeeded(call("init", "walking.trc", "--out", "mine.yaml"))
+    succeeded(call("merge", "--config", "mine.yaml"))
+    (kept,) = Path("results").rglob("markers/walking.h5")
+    messages = [finding["message"] for finding in json.loads(read_store(kept)["findings"])]
+    assert any("T10 in frames 40–89: exactly in one place" in message for message in messages)
 
 
 def test_numbas_settings_of_a_strangers_folder_are_not_taken(tmp_path, monkeypatch):

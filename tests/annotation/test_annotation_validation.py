@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -76,6 +77,15 @@ def test_points_that_were_not_seen_do_not_count():
 def test_other_recordings_are_refused():
     with pytest.raises(InputError, match="same recording"):
         validate_against_body(CANDIDATE, result({"LKnee": [0.02] * 3}))
+    names = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
+
+    def standing(place: float) -> Result:
+        motion = Motion(names, 50.0, np.tile([place, 0.9, 0.0], (FRAMES, 1)), [False] * 3)
+        return replace(CANDIDATE, motion=motion)
+
+    assert validate_against_body(standing(0.0), standing(0.05)).passed
+    with pytest.raises(InputError, match=r"the pelvis of the reference is 1\.20 m from the candidate's"):
+        validate_against_body(standing(0.0), standing(1.2))
 
 
 @pytest.fixture

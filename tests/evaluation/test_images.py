@@ -146,6 +146,32 @@ def test_results_are_in_the_order_of_the_labels_points(tmp_path):
     np.testing.assert_allclose(found.keypoints, labels.keypoints)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [lambda xy: xy / 1000, lambda xy: xy / 2, lambda xy: xy - [400, 300], lambda xy: xy[..., ::-1]],
+    ids=["shares", "half size", "crop", "y first"],
+)
+def test_points_in_other_pixels_are_doubted(tmp_path, change):
+    """Each gave a precision of 0 without a word."""
+    truth = people()
+    truth[..., :2] += [500, 0]
+    write_labels(tmp_path / "labels.json", truth)
+    labels, moved = read_labelled_people(tmp_path / "labels.json"), truth.copy()
+    moved[..., :2] = change(truth[..., :2])
+    write_results(tmp_path / "found.json", moved)
+    with pytest.warns(UserWarning, match="overlap with those labelled by .* only"):
+        evaluate_images({"x": read_found_people(tmp_path / "found.json", tmp_path / "labels.json")}, labels)
+
+
+def test_people_who_are_listed_twice_are_refused(tmp_path):
+    write_labels(tmp_path / "labels.json", people())
+    write_results(tmp_path / "found.json", people())
+    rows = json.loads((tmp_path / "found.json").read_text())
+    (tmp_path / "found.json").write_text(json.dumps(rows + rows[:2]))
+    with pytest.raises(InputError, match="2 people are listed twice"):
+        read_found_people(tmp_path / "found.json", tmp_path / "labels.json")
+
+
 def test_people_in_images_without_labels_are_said(tmp_path):
     write_labels(tmp_path / "labels.json", people())
     write_results(tmp_path / "found.json", people())

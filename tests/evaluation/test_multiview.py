@@ -1,5 +1,7 @@
 """The multi-view protocol on points whose errors are known by construction."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_points import ALL, moved, truth
@@ -85,6 +87,33 @@ def test_other_axes_and_spellings_are_understood():
     assert in_row_order(["Walking", "Posing", "Photo", "Reaching", "WalkDog", "Directions"]) == [
         "Directions", "TakingPhoto", "Posing", "WalkingDog", "Walking", "Reaching",
     ]  # fmt: skip
+
+
+def test_frames_counted_from_1_are_refused():
+    """As in simspine's own npz export: each frame was compared with the next."""
+    true = truth()
+    later = [replace(sequence, frames=sequence.frames + 1) for sequence in true]
+    with pytest.raises(InputError, match=r"predicted are frames 1 to \d+, true are 0 to \d+\. Subtract 1"):
+        evaluate_multiview({"ours": later}, true)
+
+
+def other_side(name, names):
+    other = {"L": "R", "R": "L"}.get(name[0], "") + name[1:]
+    return other if other in names else name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda s: change_frame(s.values, "z_up", "y_up"), "turned by 120°"),
+        (lambda s: s.values * [-1, -1, 1], "turned by 180°"),
+        (lambda s: s.values[:, [s.names.index(other_side(name, s.names)) for name in s.names]], "left and right of"),
+    ],
+    ids=["axes", "half a turn", "sides"],
+)
+def test_predictions_in_other_axes_or_with_sides_exchanged_are_named(change, said):
+    with pytest.warns(UserWarning, match=f"S9/Walking_1.*{said}"):
+        evaluate_multiview({"ours": moved(truth(), change)}, truth())
 
 
 def test_predictions_that_belong_to_nothing_are_refused():

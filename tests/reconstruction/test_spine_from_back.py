@@ -263,6 +263,27 @@ def test_what_is_no_back_is_refused(body, change, said):
         ss.spine_from_back(line, psis=psis)
 
 
+def flat_back(kyphosis: float, lordosis: float, points: int = 60, length: float = 0.46) -> np.ndarray:
+    """A line (points, 3) of two arcs, rad, seen from the side; y up, x forward."""
+    share = np.linspace(0, 1, points)
+    slope = np.cumsum(np.where(share < 0.58, kyphosis / 0.58, -lordosis / 0.42)) / points
+    slope -= slope.mean()
+    line = np.cumsum(np.column_stack([np.sin(slope), -np.cos(slope), 0 * share]), 0) * length / points
+    return line - line[0] + [0, 1.4, 0]
+
+
+@pytest.mark.parametrize("kyphosis", [15, 20])
+def test_a_flat_back_that_is_read_backwards_is_refused(kyphosis):
+    """As of many adolescents with scoliosis: the lower back's hollow says where the front is."""
+    line = flat_back(np.radians(kyphosis), np.radians(35))
+    right_psis = line[-1] + np.array([[0.01, 0, -0.045], [0.01, 0, 0.045]])
+    assert ss.spine_from_back(line, psis=right_psis).tka[0] > 0
+    with pytest.raises(InputError, match="Are left and right PSIS exchanged"):
+        ss.spine_from_back(line, psis=right_psis[::-1])
+    with pytest.raises(InputError, match=r"as if the person faced -?180° to the left of x"):
+        ss.spine_from_back(line * [-1, 1, 1])
+
+
 def test_a_line_that_contradicts_the_height_has_a_gap_or_runs_upwards(body):
     """Oracle: the body's own height, a line with 15 cm cut out, and a line turned over."""
     line, psis, _, _ = seen_on(body, posture(body))

@@ -114,6 +114,19 @@ def test_others_who_are_seen_for_long_are_named():
     assert np.isclose(chosen[..., 0], followed[..., 0]).mean() < 0.05
 
 
+def test_a_place_that_was_named_belongs_to_one_person():
+    """A place of another calibration, of results (y up) or in millimetres chose the nearest person, however far."""
+    still = [np.tile(place, (40, 1)) for place in ([0.0, 0.0], [0.0, 1.2])]
+    people, cameras, _ = scene(frames=40, paths=still)
+    for place in ([8.0, -5.0, 0.9], [1.2, 0.9, 0.0], [0.0, 1200.0, 900.0]):
+        with pytest.raises(InputError, match=r"nobody comes within 1 m of it. People are at \[.*\], \[.*\] m of"):
+            associate_person(people, cameras, SKELETON, RATE, person=place)
+    with pytest.warns(
+        UserWarning, match=r"is followed, 0\.\d m from it on average. Hardly farther: \[-?0.0, 1.2, 0.\d\]"
+    ):
+        associate_person(people, cameras, SKELETON, RATE, person=[0.0, 0.55, 0.9])
+
+
 def test_largest_prefers_who_is_near_the_cameras():
     t = np.arange(40) / RATE
     far, near = np.stack([-1.2 + 0 * t, 0 * t], 1), np.stack([1.6 + 0 * t, 0.2 * t], 1)

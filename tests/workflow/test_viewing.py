@@ -476,6 +476,11 @@ def test_the_report_draws_cycles(copied):
     for wrong, said in (([0.1], "two or more"), ([0, last + 1], "lasts")):
         with pytest.raises(InputError, match=said):
             cycles_of_trial(found, {"r": wrong})
+    lead = found.spine.clinical.of("hip_flexion_r") - found.spine.clinical.of("hip_flexion_l")
+    assert np.nanmin(lead) > 0  # the right hip is more flexed in all frames
+    for side, doubted in (("r", False), ("l", True)):
+        doubt = views._doubt_of_contacts(found, {side: (0.0, last)})
+        assert ("are the feet of the events exchanged" in doubt) == doubted
     copied.change(report={"events": {"S01/bow": {"left": [0.0, last + 1]}}})
     with pytest.raises(InputError, match=r"report\.events\.S01/bow: events from 0 to .* lasts from 0\.000 to 0\.500 s"):
         reporting.write_report_of(copied.config)

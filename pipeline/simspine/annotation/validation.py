@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from simspine.core.arrays import rms_of_known
+from simspine.core.arrays import columns_by_name, median_of_known, rms_of_known
 from simspine.core.errors import InputError, names_text, naming_content
 from simspine.core.skeletons import INFERRED_SUFFIX, VERTEBRA_OF, is_skin_marker
 from simspine.estimation.result import Result
@@ -22,6 +22,7 @@ from simspine.workflow.views import place_of_trial
 
 USUAL_ERROR_M = (0.02, 0.04)  # Khan et al. 2025, section on annotation: a body detector's points
 REANNOTATE_ERROR_M = 0.10  # the same source: a point with a larger error is annotated again
+MAX_PELVIS_DISTANCE_M = 0.2  # between two detectors' results of one recording: theirs differ by some centimetres
 VALIDATED_SPINE_POINTS = (*VERTEBRA_OF,)
 
 
@@ -108,6 +109,9 @@ def validate_against_body(
     if reference is not None and reference.motion.frames != candidate.motion.frames:
         counts = f"{candidate.motion.frames} frames of the candidate, {reference.motion.frames} of the reference"
         raise InputError(f"{counts}; validate both on the same recording.")
+    if reference is not None and (apart := _pelvis_distance(candidate, reference)) > MAX_PELVIS_DISTANCE_M:
+        text = f"the pelvis of the reference is {apart:.2f} m from the candidate's (median)"
+        raise InputError(f"{text}; validate both on the same recording of the same person.")
     errors, reference_errors = _observed_errors(candidate), {} if reference is None else _observed_errors(reference)
     unseen: dict[str, np.ndarray] = {name: np.empty(0) for name in VALIDATED_SPINE_POINTS if name not in errors}
     rows = [
@@ -191,6 +195,15 @@ def frames_to_annotate(path: Path) -> tuple[int, ...]:
         if any(type(frame) is not int for frame in frames):
             raise ValueError("frames are whole numbers")
         return tuple(frames)
+
+
+def _pelvis_distance(candidate: Result, reference: Result) -> float:
+    """Median distance of both pelvises, m; NaN where a body's pelvis has no place in the ground."""
+    names = ("pelvis_tx", "pelvis_ty", "pelvis_tz")
+    if not set(names) <= set(candidate.motion.names) & set(reference.motion.names):
+        return float("nan")
+    places = [columns_by_name(one.motion.values, one.motion.names, names) for one in (candidate, reference)]
+    return float(median_of_known(np.linalg.norm(places[0] - places[1], axis=1)))
 
 
 def _observed_errors(result: Result) -> dict[str, np.ndarray]:

@@ -291,7 +291,9 @@ def rigid_fit(
     return rotation, b - np.einsum("...ij,...j->...i", rotation, a)
 
 
-_OTHER_UNITS = (("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0))  # ratios to metres: least, largest
+_OTHER_UNITS = (  # ratios to metres: least, largest
+    ("feet", 2.7, 4.0), ("decimetres", 7.0, 14.0), ("centimetres", 30.0, 300.0), ("millimetres", 300.0, 3000.0),
+)  # fmt: skip
 
 
 def angle_between(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -7,12 +7,17 @@ import numpy as np
 
 from simspine.core.arrays import columns_by_name, mean_of_known
 from simspine.core.errors import InputError, index_of_name, names_text, require_known
-from simspine.core.geometry import change_frame, rms_radius, unit_of_ratio
+from simspine.core.geometry import change_frame, kabsch, rms_radius, rotation_angle, unit_of_ratio
 from simspine.core.types import MAX_RATE_DIFFERENCE_SHARE, WORLD_FRAMES
 from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
+from simspine.io.text_tables import warn_assumed
 
+MIN_POINTS_FOR_AXES = 4  # of a frame
+OTHER_SIDE = {"L": "R", "R": "L"}  # first letters of points on one side
+DOUBT_SHARE = 1 / 3  # of the error that remains with other axes or sides
+MIN_DOUBT_RAD = np.radians(20.0)  # a smaller turn is an error of the method
 DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
 
 
@@ -88,6 +93,7 @@ def pair_with_truth(
     for pair in pairs:
         if pair.truth.ndim == 3:
             _check_unit(pair)
+    _warn_of_other_axes([pair for pair in pairs if pair.truth.ndim == 3])
     return pairs
 
 
@@ -125,6 +131,40 @@ def _check_unit(pair: PointPair) -> None:
         )
 
 
+def _warn_of_other_axes(pairs: Sequence[PointPair]) -> None:
+    """Warn where one turn of all frames, or exchanging left and right, removes most of the errors."""
+    doubts: dict[str, list[str]] = {}
+    for pair in pairs:
+        if doubt := _doubt_of_axes(pair):
+            doubts.setdefault(doubt, []).append(f"{pair.subject}/{pair.trial}")
+    for doubt, trials in doubts.items():
+        warn_assumed(f"{names_text(trials, 3)}: {doubt}")
+
+
+def _doubt_of_axes(pair: PointPair) -> str:
+    both = np.isfinite(pair.estimate).all(-1) & np.isfinite(pair.truth).all(-1)
+    both &= both.sum(1, keepdims=True) >= MIN_POINTS_FOR_AXES
+    if not both.any():
+        return ""
+    estimate, truth = (np.where(both[..., None], xyz, np.nan) for xyz in (pair.estimate, pair.truth))
+    estimate, truth = (xyz - mean_of_known(xyz, 1)[:, None] for xyz in (estimate, truth))
+    turn = kabsch(truth[both].T @ estimate[both])
+    angle = float(rotation_angle(turn))
+    mirrored = [OTHER_SIDE.get(name[:1], "") + name[1:] for name in pair.names]
+    mirrored = [other if other in pair.names else name for name, other in zip(pair.names, mirrored, strict=True)]
+    exchanged = columns_by_name(estimate, pair.names, mirrored)
+    error, turned_error, exchanged_error = (
+        metrics.rms_or_nan(metrics.finite_values([xyz - truth])) for xyz in (estimate, estimate @ turn.T, exchanged)
+    )
+    if min(turned_error, exchanged_error) > DOUBT_SHARE * error or (
+        turned_error < exchanged_error and angle < MIN_DOUBT_RAD
+    ):
+        return ""
+    if exchanged_error < turned_error:
+        return "left and right of the predicted points are exchanged."
+    return f"predicted points are turned by {np.degrees(angle):.0f}° against the true ones. Are axes and camera right?"
+
+
 def _pair_key(sequence: PointSequence) -> tuple:
     return sequence.subject, trial_key(sequence.trial), sequence.camera
 
@@ -139,6 +179,7 @@ def _point_pair(given: PointSequence | None, true: PointSequence, names: tuple[s
     deviation = None
     if given is not None:
         _check_rate(given, true)
+        _check_first_frame(given, true)
         _, rows, taken = np.intersect1d(true.frames, given.frames, return_indices=True)
         estimate[rows] = _in_axes_of_truth(columns_by_name(given.values, given.names, names)[taken], given, true)
         if given.deviation is not None:
@@ -155,6 +196,16 @@ def _check_rate(given: PointSequence, true: PointSequence) -> None:
             f"{given.subject}/{given.trial}: predicted at {given.rate:g} frames/s, true at {true.rate:g}, but frames "
             "belong together by number. Predict every frame, or hand in a table with the truth's frame numbers "
             "(docs/benchmarks.md)."
+        )
+
+
+def _check_first_frame(given: PointSequence, true: PointSequence) -> None:
+    """Raise where frames were counted from 1: each would be compared with the next."""
+    ends = [(int(each.frames.min()), int(each.frames.max())) for each in (given, true) if len(each.frames)]
+    if len(ends) == 2 and ends[0] == (ends[1][0] + 1, ends[1][1] + 1):
+        raise InputError(
+            f"{given.subject}/{given.trial}: predicted are frames {ends[0][0]} to {ends[0][1]}, true are "
+            f"{ends[1][0]} to {ends[1][1]}. Subtract 1 from the predictions' frames, which count from 0."
         )
 
 

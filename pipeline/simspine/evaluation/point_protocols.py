@@ -40,7 +40,7 @@ from simspine.evaluation.tables import (
 )
 from simspine.io.coco import in_spinetrack_order, read_coco, read_coco_results
 from simspine.io.human36m.names import HUMAN36M_ACTIONS
-from simspine.io.text_tables import read_bytes
+from simspine.io.text_tables import read_bytes, warn_assumed
 
 # Points from one view, by the SIMSPINE paper's protocol: fifteen spine points relative to the root, at 1 Hz.
 
@@ -141,6 +141,7 @@ POINT_SETS = {
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
 }
+LEAST_BOX_OVERLAP = 0.4  # median share of the union: boxes of points are smaller than those of people
 OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # label sets: their points are the first ones of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _THRESHOLDS_TEXT = "; ".join(
@@ -180,6 +181,9 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
         stored = read_coco(path)
         keypoints, score, images = stored["keypoints"], stored["score"], tuple(stored["file_name"].tolist())
     keypoints = in_spinetrack_order(keypoints, tuple(stored["names"].tolist()), str(path), missing=np.nan)
+    listed = {(image, person.tobytes()) for image, person in zip(images, keypoints, strict=True)}
+    if len(listed) < len(images):
+        raise InputError(f"{path}: {len(images) - len(listed)} people are listed twice; keep one of each.")
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
     nobody = np.zeros(len(images), bool)
@@ -199,6 +203,8 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
     order. Where labels or a method have the 17 points of COCO or the 26 of Halpe alone, the method is judged by one
     subset of that name. Raises `InputError` where a method has nobody in any of the images.
     """
+    for method, people in predictions.items():
+        _warn_of_other_places(method, people, labels)
     judged = {method: _judged_points(people, labels) for method, people in predictions.items()}
     sigmas = np.array(SPINETRACK_TABLE.sigmas)
     figures: dict[str, dict[str, dict[str, float]]] = {}
@@ -210,6 +216,29 @@ def evaluate_images(predictions: Mapping[str, ImagePeople], labels: ImagePeople)
                 labels.select(columns), people.select(columns), sigmas[columns]
             )
     return _precision_summary(figures, judged), _precision_details(figures), _auc_table(predictions, labels, judged)
+
+
+def _warn_of_other_places(method: str, people: ImagePeople, labels: ImagePeople) -> None:
+    """Warn where most people found are elsewhere than those labelled: of other images, or in another unit."""
+    found_in: dict[str, list[int]] = {}
+    for i, image in enumerate(people.image):
+        found_in.setdefault(image, []).append(i)
+    best = [
+        _box_overlap(box, people.box[found_in[image]]).max()
+        for image, box, crowd in zip(labels.image, labels.box, labels.crowd, strict=True)
+        if image in found_in and not crowd
+    ]
+    if best and (usual := float(np.median(best))) < LEAST_BOX_OVERLAP:
+        text = f"{method}: boxes of the people found overlap with those labelled by {usual:.0%} only (median)"
+        warn_assumed(f"{text}. Are points in px of the whole image, x before y, and images numbered as the labels'?")
+
+
+def _box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n,): intersection over union of a box (4,) with others (n, 4), left, top, width, height."""
+    low = np.maximum(box[:2], others[:, :2])
+    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
+    common = np.clip(high - low, 0.0, None).prod(1)
+    return common / np.maximum(box[2:].prod() + others[:, 2:].prod(1) - common, 1e-9)
 
 
 def _judged_points(people: ImagePeople, labels: ImagePeople) -> JudgedPoints:

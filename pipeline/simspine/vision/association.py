@@ -24,6 +24,8 @@ from simspine.io.text_tables import warn_assumed
 
 MAX_RAY_MISS_M = 0.25  # m, largest distance of landmarks from their rays (median over landmarks)
 MAX_TRACK_GAP_S = 2.0  # s, longest gap in the track of one person
+MAX_PLACE_DISTANCE_M = 1.0  # m, of a person from a place that was named for them, when nearest
+CLEARLY_FARTHER_RATIO = 1.5  # of mean distances from a named place: others are farther than this
 MIN_TRACK_SHARE = 0.2  # least share of the frames in which two views or more see a person
 _LANDMARK_PAIRS = ("Hip", "Shoulder", "Knee", "Ankle")
 _MIN_SHARED_LANDMARKS = 2  # landmarks two detections must share to be compared
@@ -90,12 +92,14 @@ def associate_person(
     view. skeleton: of the first points; further points are kept with them. rate: frames/s. person: 'most_views' (seen
     in the most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on
     average) or a point (x, y, z) m of the cameras' world (the nearest person on average). Raises `InputError` if two
-    views are consistent about nobody.
+    views are consistent about nobody, or nobody is ever near that point.
     """
     tracked = _track_people(people, cameras, skeleton, rate)
     track = _choose_track(tracked.tracks, person)
-    if isinstance(person, str) and person == "most_views":
+    if person == "most_views":
         _warn_of_others(track, tracked)
+    elif not isinstance(person, str):
+        _check_named_place(np.asarray(person, float), track, tracked)
     (chosen,) = _gather_detections(tracked, [track], rate)
     return chosen
 
@@ -290,13 +294,39 @@ def _choose_track(tracks: Sequence[_Track], person: PersonChoice) -> _Track:
     if isinstance(person, str):
         return max(lasting, key=lambda t: t.extent / t.seen)
     point = np.asarray(person, float)
-    return min(lasting, key=lambda t: np.nanmean(np.linalg.norm(np.nanmean(t.positions, 1) - point, axis=-1)))
+    return min(lasting, key=lambda t: _distances_m(t, point).mean())
+
+
+def _distances_m(track: _Track, point: np.ndarray) -> np.ndarray:
+    """(frames,) m: distances of a person from a point (3,)."""
+    return np.linalg.norm(mean_of_known(np.array(track.positions), 1) - point, axis=-1)
+
+
+def _others_of(track: _Track, tracked: _Tracked) -> list[_Track]:
+    """Other people who are seen for long."""
+    least = MIN_TRACK_SHARE * len(tracked.frames)
+    return [one for one in tracked.tracks if one is not track and len(one.frames) >= least]
+
+
+def _check_named_place(point: np.ndarray, track: _Track, tracked: _Tracked) -> None:
+    """Raise where nobody is ever near the place (3,) m that was named; warn where somebody else is as near."""
+    others = _others_of(track, tracked)
+    named = f"detection.person is [{', '.join(f'{value:g}' for value in point)}] m"
+    if _distances_m(track, point).min() > MAX_PLACE_DISTANCE_M:
+        places = names_text([_usual_place(one) for one in (track, *others)])
+        text = f"{named}, but nobody comes within {MAX_PLACE_DISTANCE_M:g} m of it. People are at {places} m"
+        raise InputError(f"{text} of the calibration's axes (z up; points of results have y up). Take one of these.")
+    own = _distances_m(track, point).mean()
+    near = [one for one in others if _distances_m(one, point).mean() < CLEARLY_FARTHER_RATIO * own]
+    if near:
+        text = f"{named}; the one at {_usual_place(track)} m is followed, {own:.1f} m from it on average"
+        warn_assumed(f"{text}. Hardly farther: {names_text([_usual_place(one) for one in near])}. Name a nearer place.")
 
 
 def _warn_of_others(track: _Track, tracked: _Tracked) -> None:
     """Warn where others are seen for long, of whom one may be the person meant."""
     frames = len(tracked.frames)
-    others = [one for one in tracked.tracks if one is not track and len(one.frames) >= MIN_TRACK_SHARE * frames]
+    others = _others_of(track, tracked)
     if others:
         about = [f"at {_usual_place(one)} m in {len(one.frames)} frames" for one in (track, *others)]
         text = f"{len(about)} people are seen for long. The one {about[0]} of {frames} is followed"

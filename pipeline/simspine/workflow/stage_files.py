@@ -144,10 +144,10 @@ def _marker_file_task(context: Context, trial: str) -> StageTask:
     def work() -> None:
         with heard_warnings(MOCAP_FILE_CODE, capture.mocap) as heard:
             given = capture.motion_capture()
-        assert given is not None  # the trial has a file
+            assert given is not None  # the trial has a file
+            found = given_markers(given, context.config.body)
         for stale in paths.seen_files(trial):
             stale.unlink(missing_ok=True)  # made while the trial had cameras
-        found = given_markers(given, context.config.body)
         kept = {"skeleton": found["skeleton"], **findings_json([*found["findings"], *heard])}
         _keep_markers(paths, trial, found["markers"], kept)
 

@@ -20,7 +20,7 @@ from simspine.estimation.fit_person import femur_lengths
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
-from simspine.io.text_tables import json_or_empty
+from simspine.io.text_tables import json_or_empty, warn_assumed
 from simspine.io.video import match_cameras_to_views
 from simspine.quality.marker_checks import unseen_limb_joints
 from simspine.quality.observability import curvature_figures, estimated_of_spine
@@ -375,6 +375,9 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
     unused = {figure.name: figure.is_assumed for figure in figures if not is_result(figure, still)}
     drawn = cycle_figure(cycles, spread, unused)
     labels = {one.name: with_marks(label_with_sign(one) + NO_RESULT * (one.name in unused), one) for one in figures}
+    doubt = _doubt_of_contacts(found, events)
+    if doubt:
+        warn_assumed(f"{found.name}: {doubt}")
     count = " and ".join(
         f"{max(0, len(events[side]) - 1)} of the {SIDE_WORDS[side]} foot" for side in SIDE_WORDS if side in events
     )
@@ -382,10 +385,25 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
         f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
         "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame, "
-        "in brackets of what is not to be used. Dashed angles are assumed.",
+        f"in brackets of what is not to be used. Dashed angles are assumed. {doubt}".rstrip(),
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
         cycles={labels[name]: np.degrees(np.stack([cut, reach[name]], 1)) for name, cut in cycles.items()},
     )  # fmt: skip
+
+
+def _doubt_of_contacts(found: SolvedTrial, events: ContactEvents) -> str:
+    """A question where the other hip is more flexed at most contacts of a foot, which should be ahead then; else ''."""
+    clinical, leads = found.spine.clinical, []
+    for side, other in ("rl", "lr"):
+        names = [f"hip_flexion_{one}" for one in (side, other)]
+        if clinical is not None and set(names) <= set(clinical.names):
+            ahead = clinical.of(names[0]) - clinical.of(names[1])
+            known = np.isfinite(ahead) & ~found.rejected
+            if known.any():
+                leads += np.interp(events.get(side, ()), found.spine.time[known], ahead[known]).tolist()
+    if not leads or np.mean(np.array(leads) > 0) >= 0.5:
+        return ""
+    return "At most contacts the hip of the other side is more flexed: are the feet of the events exchanged?"
 
 
 def cycles_of_trial(found: SolvedTrial, events: ContactEvents, deviations: bool = False) -> dict[str, np.ndarray]:
