@@ -117,7 +117,7 @@ def test_others_who_are_seen_for_long_are_named():
 def test_a_place_that_was_named_belongs_to_one_person():
     """A place of another calibration, of results (y up) or in millimetres chose the nearest person, however far."""
     still = [np.tile(place, (40, 1)) for place in ([0.0, 0.0], [0.0, 1.2])]
-    people, cameras, _ = scene(frames=40, paths=still)
+    people, cameras, everybody = scene(frames=40, paths=still)
     for place in ([8.0, -5.0, 0.9], [1.2, 0.9, 0.0], [0.0, 1200.0, 900.0]):
         with pytest.raises(InputError, match=r"nobody comes within 1 m of it. People are at \[.*\], \[.*\] m of"):
             associate_person(people, cameras, SKELETON, RATE, person=place)

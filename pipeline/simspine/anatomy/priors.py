@@ -6,6 +6,7 @@ opensim_models/articulated.yaml.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -207,14 +208,19 @@ class Prior:
     def deviation_of_sum(self, names: Sequence[str], given: Sequence[str] = ()) -> float:
         """Standard deviation of the sum of coordinates, rad, without data; NaN if the priors leave one of them free.
         given: coordinates whose sum is known."""
-        known = list(dict.fromkeys(name for term in self.terms for name in term.combination))
+        known, covariance = self._covariance
         if not {*names, *given} <= set(known):
             return float("nan")
-        combinations, _, precision, _ = self.arrays(known, rate=1.0)
-        covariance = np.linalg.pinv((combinations.T * precision) @ combinations, hermitian=True)
         summed = np.array([np.isin(known, names), np.isin(known, given)], float)
         (variance, common), (_, of_given) = summed @ covariance @ summed.T
         return float(np.sqrt(variance - (common**2 / of_given if given else 0.0)))
+
+    @cached_property
+    def _covariance(self) -> tuple[list[str], np.ndarray]:
+        """Coordinates that the priors name, and their covariance without data."""
+        known = list(dict.fromkeys(name for term in self.terms for name in term.combination))
+        combinations, _, precision, _ = self.arrays(known, rate=1.0)
+        return known, np.linalg.pinv((combinations.T * precision) @ combinations, hermitian=True)
 
     def arrays(self, names: Sequence[str], rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """S (terms, coordinates `names`), mean, precision and decay per frame (terms,)."""

@@ -181,9 +181,9 @@ def read_found_people(path: Path, labels: Path) -> ImagePeople:
         stored = read_coco(path)
         keypoints, score, images = stored["keypoints"], stored["score"], tuple(stored["file_name"].tolist())
     keypoints = in_spinetrack_order(keypoints, tuple(stored["names"].tolist()), str(path), missing=np.nan)
-    listed = {(image, person.tobytes()) for image, person in zip(images, keypoints, strict=True)}
-    if len(listed) < len(images):
-        raise InputError(f"{path}: {len(images) - len(listed)} people are listed twice; keep one of each.")
+    seen = [(image, person.tobytes()) for image, person in zip(images, keypoints, strict=True) if np.nansum(person) > 0]
+    if again := len(seen) - len(set(seen)):
+        raise InputError(f"{path}: {again} people are listed twice; keep one of each.")
     low, high = np.nanmin(keypoints[..., :2], 1), np.nanmax(keypoints[..., :2], 1)
     box = np.concatenate([low, high - low], 1)
     nobody = np.zeros(len(images), bool)

@@ -92,7 +92,7 @@ def associate_person(
     view. skeleton: of the first points; further points are kept with them. rate: frames/s. person: 'most_views' (seen
     in the most views and frames; of people seen about equally often, the largest), 'largest' (in the images, on
     average) or a point (x, y, z) m of the cameras' world (the nearest person on average). Raises `InputError` if two
-    views are consistent about nobody, or nobody is ever near that point.
+    views are consistent about nobody, or none of several people is ever near that point.
     """
     tracked = _track_people(people, cameras, skeleton, rate)
     track = _choose_track(tracked.tracks, person)
@@ -309,13 +309,16 @@ def _others_of(track: _Track, tracked: _Tracked) -> list[_Track]:
 
 
 def _check_named_place(point: np.ndarray, track: _Track, tracked: _Tracked) -> None:
-    """Raise where nobody is ever near the place (3,) m that was named; warn where somebody else is as near."""
+    """Raise where none of several people is ever near the place (3,) m that was named; warn where two are as near."""
     others = _others_of(track, tracked)
     named = f"detection.person is [{', '.join(f'{value:g}' for value in point)}] m"
     if _distances_m(track, point).min() > MAX_PLACE_DISTANCE_M:
         places = names_text([_usual_place(one) for one in (track, *others)])
         text = f"{named}, but nobody comes within {MAX_PLACE_DISTANCE_M:g} m of it. People are at {places} m"
-        raise InputError(f"{text} of the calibration's axes (z up; points of results have y up). Take one of these.")
+        text = f"{text} of the calibration's axes (z up; points of results have y up). Take one of these."
+        if others:
+            raise InputError(text)
+        warn_assumed(text)
     own = _distances_m(track, point).mean()
     near = [one for one in others if _distances_m(one, point).mean() < CLEARLY_FARTHER_RATIO * own]
     if near:
