@@ -121,6 +121,8 @@ def test_a_place_that_was_named_belongs_to_one_person():
     for place in ([8.0, -5.0, 0.9], [1.2, 0.9, 0.0], [0.0, 1200.0, 900.0]):
         with pytest.raises(InputError, match=r"nobody comes within 1 m of it. People are at \[.*\], \[.*\] m of"):
             associate_person(people, cameras, SKELETON, RATE, person=place)
+    with pytest.warns(UserWarning, match="nobody comes within 1 m of it"):  # there is nobody else
+        associate_person(everybody[:, :, :1], cameras, SKELETON, RATE, person=[8.0, -5.0, 0.9])
     with pytest.warns(
         UserWarning, match=r"is followed, 0\.\d m from it on average. Hardly farther: \[-?0.0, 1.2, 0.\d\]"
     ):
