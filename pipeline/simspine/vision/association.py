@@ -96,10 +96,10 @@ def associate_person(
     """
     tracked = _track_people(people, cameras, skeleton, rate)
     track = _choose_track(tracked.tracks, person)
-    if person == "most_views":
-        _warn_of_others(track, tracked)
-    elif not isinstance(person, str):
+    if not isinstance(person, str):
         _check_named_place(np.asarray(person, float), track, tracked)
+    elif person == "most_views":
+        _warn_of_others(track, tracked)
     (chosen,) = _gather_detections(tracked, [track], rate)
     return chosen
 
