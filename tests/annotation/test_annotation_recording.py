@@ -3,6 +3,7 @@ import shutil
 import threading
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -36,6 +37,14 @@ def test_a_folder_of_photographs_with_calibration_and_points(drawn):
     assert 5 < np.median(off) < 10  # noise of 6 px in x and y
     assert found.home == folder / "annotations"
     assert found.image_name(2, 1) == "cam02/002.png"
+
+
+def test_of_two_calibrations_the_one_that_is_read_is_named(drawn, tmp_path):
+    folder = Path(shutil.copytree(drawn[0], tmp_path / "copy"))
+    (calibration,) = folder.rglob("*alib*.toml")
+    shutil.copy(calibration, calibration.with_name("Calib_other.toml"))
+    with pytest.warns(UserWarning, match="2 calibrations; read .*, written last"):
+        open_target(Target(str(folder)))
 
 
 def test_videos_without_calibration(tmp_path):

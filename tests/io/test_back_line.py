@@ -11,7 +11,7 @@ from command_line import call
 
 import simspine as ss
 from simspine.core.errors import InputError
-from simspine.core.geometry import distances_along
+from simspine.core.geometry import distances_along, evenly_along
 from simspine.io.atomic import sha256_of_file
 from simspine.io.back_line import read_back_line
 
@@ -111,6 +111,14 @@ def test_a_painted_line_is_its_middle_however_wide_it_is(tmp_path, wide):
     assert distances_along(found)[-1] == pytest.approx(distances_along(LINE)[-1], rel=0.03)
     assert np.median(np.abs(found[1:-1, 2])) < wide / 6
     assert found[1:-1, 0] == pytest.approx(np.interp(found[1:-1, 1], HEIGHT[::-1], LINE[::-1, 0]), abs=0.001)
+
+
+def test_a_second_painted_line_is_doubted(tmp_path):
+    """A line 5 cm beside the midline moved vertebrae by up to 38 mm without a word."""
+    dense = evenly_along(LINE, 900)
+    red = np.tile([200, 20, 20], (1800, 1))
+    with pytest.warns(UserWarning, match="of the painted points lie beside the line through them"):
+        read_back_line(write_ply(tmp_path / "a.ply", np.vstack([dense, dense + np.array([0, 0, 0.05])]), red))
 
 
 def test_a_scan_with_the_line_in_a_file_of_its_own(tmp_path):

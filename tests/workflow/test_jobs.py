@@ -16,19 +16,25 @@ from simspine.core.errors import InputError
 from simspine.io.calibration import write_calibration
 from simspine.synthesis.signals import read_table
 from simspine.workflow import jobs, stage_files, up_to_date
-from simspine.workflow.config import check_config
+from simspine.workflow.config import check_config, read_config
 from simspine.workflow.jobs import (
+    STATE_OPEN,
+    STATE_STALE,
+    StageState,
     all_jobs,
     capture_step,
     check_results,
+    check_same_recordings,
     mark_done,
     mark_of,
     marks_of,
+    prepare_results,
     run_job,
     run_stage,
     stage_states,
     status_lines,
     steps_of_trial,
+    warn_of_replaced,
 )
 from simspine.workflow.up_to_date import hold_lock, run_task
 
@@ -159,6 +165,36 @@ def test_a_run_may_follow_a_dry_run(tmp_path):
     mark_done(config)
     assert list(tmp_path.glob("results/.workflow/done/S01/**/*.done"))
     check_results(config)
+
+
+def test_results_of_another_configuration_are_not_replaced(tmp_path):
+    """A second person with the same `--name` replaced the first one's results without a word."""
+    results, paths = tmp_path / "results", [tmp_path / name for name in ("p07.yaml", "p08.yaml", "settings.yaml")]
+    for path, folder, person in zip(paths, ("P07", "P08", "P07"), ({}, {}, {"height": 1.7}), strict=True):
+        trials = {"walk": {"markers": str(tmp_path / folder / "walk.c3d")}}
+        content = {"name": "a", "results": str(results), "subjects": {"S01": {"trials": trials, **person}}}
+        path.write_text(yaml.safe_dump(content))
+    first, second, settings = ((read_config(path), path) for path in paths)
+    results.mkdir()
+    for each in (first, second, settings):
+        check_same_recordings(*each)  # nothing was made yet
+    prepare_results(results, first[1])
+    check_same_recordings(*first)
+    check_same_recordings(*settings)  # the same recordings, with other settings
+    with pytest.raises(InputError, match=r"results has the results of .*p07\.yaml, which names other subjects"):
+        check_same_recordings(*second)
+    first[1].unlink()  # renamed, or no longer of use
+    check_same_recordings(*second)
+
+
+def test_what_another_version_made_is_said_before_it_is_replaced(recwarn):
+    states = [StageState("ik", "S01", "walk", kind, why) for kind, why in (
+        (STATE_STALE, "made by another version"), (STATE_STALE, "settings changed"), (STATE_OPEN, ""),
+    )]  # fmt: skip
+    warn_of_replaced(states[1:], Path("results"))
+    assert not recwarn
+    with pytest.warns(UserWarning, match="1 stages of results were made by another version of simspine"):
+        warn_of_replaced(states, Path("results"))
 
 
 def of_markers(results, file):

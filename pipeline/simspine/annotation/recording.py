@@ -274,7 +274,7 @@ def _calibration(folder: Path) -> list[Camera] | None:
     for place in (*places, folder):
         for ending in video.CALIBRATION_ENDINGS:
             if files := [p for p in files_with_endings(place, (ending,)) if "calib" in p.name.lower()]:
-                return read_calibration(max(files, key=lambda p: (p.stat().st_mtime, p.name)))
+                return read_calibration(video.latest_calibration(files))
     return None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 
 from simspine.core.errors import InputError, naming_content, require_known, unknown_name
-from simspine.core.geometry import distances_along, thinned_line
+from simspine.core.geometry import distances_along, evenly_along, thinned_line
 from simspine.core.skeletons import SKIN_SUFFIX
 from simspine.io.c3d import MARKER_FILES, read_markers
 from simspine.io.text_tables import cell_separator, parse_number, read_bytes, read_text, warn_assumed, warn_left_out
@@ -33,6 +33,8 @@ MAX_HEADER_BYTES = 100_000
 MAX_COORDINATE = 1e9  # of a scan's points, in any unit; a larger one means damage
 MAX_OFF_SCAN_M = 0.05  # of a line drawn on a scan, whose points are a few mm apart
 LINE_STRETCHES = 48  # of a line, in which dense points are averaged: some 1 cm, in which a back is straight to 0.1 mm
+MAX_BESIDE_SHARE = 0.033  # of the line's length, 15 mm: half the width of what is painted
+MOST_POINTS_BESIDE = 0.1  # share of the painted points
 MARKED_RED_RATIO = 2  # least ratio of red to green and to blue of scan points that mark the midline
 
 
@@ -182,7 +184,12 @@ def _in_order(points: np.ndarray) -> np.ndarray:
     centred = points - points.mean(0)
     direction = np.linalg.svd(centred, full_matrices=False)[2][0]
     direction *= -np.sign(direction[np.argmax(np.abs(direction))])
-    return thinned_line(points[np.argsort(centred @ direction)], LINE_STRETCHES)
+    line = thinned_line(points[np.argsort(centred @ direction)], LINE_STRETCHES)
+    off, _ = scipy.spatial.cKDTree(evenly_along(line, 10 * LINE_STRETCHES)).query(points)
+    beside = (off > MAX_BESIDE_SHARE * np.linalg.norm(line[-1] - line[0])).mean()
+    if beside > MOST_POINTS_BESIDE:
+        warn_assumed(f"{beside:.0%} of the painted points lie beside the line through them. Is only the midline red?")
+    return line
 
 
 def _landmark(name: str) -> str:

@@ -364,11 +364,16 @@ def find_calibration(folder: Path) -> Path | None:
     for calibration in _calibration_folders(folder):
         for ending in CALIBRATION_ENDINGS:
             if found := files_with_endings(calibration, (ending,)):
-                latest = max(found, key=lambda path: (path.stat().st_mtime, path.name))
-                if len(found) > 1:
-                    warn_assumed(f"{calibration}: {len(found)} calibrations; read {latest.name}, written last.")
-                return latest
+                return latest_calibration(found)
     return None
+
+
+def latest_calibration(found: Sequence[Path]) -> Path:
+    """The calibration of a folder that was written last; a warning where there are several."""
+    latest = max(found, key=lambda path: (path.stat().st_mtime, path.name))
+    if len(found) > 1:
+        warn_assumed(f"{latest.parent}: {len(found)} calibrations; read {latest.name}, written last.")
+    return latest
 
 
 def _calibration_folders(folder: Path) -> list[Path]:

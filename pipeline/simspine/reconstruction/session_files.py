@@ -152,7 +152,7 @@ def _sports2d(folder: Path, _: Rate) -> Iterator[SessionTrial]:
         yield replace(trial, marker_set=skeleton_of_names(known).name, person=trial.name.rpartition("_")[2])
 
 
-def _is_added(path: Path) -> bool:
+def is_added(path: Path) -> bool:
     """Whether `add-spine` added the file to another one of its folder, judged by the names."""
     names = {path.name.lower() for path in path.parent.iterdir()}
     return path.stem.endswith(SUFFIX) and f"{path.stem.removesuffix(SUFFIX)}{path.suffix}".lower() in names
@@ -161,12 +161,12 @@ def _is_added(path: Path) -> bool:
 def _opencap(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.glob("MarkerData/**/*.trc")) if "PreAugmentation" not in path.parts]
     targets = partial(_targets, kinematics=folder / "OpenSimData/Kinematics")
-    return file_trials([path for path in paths if not _is_added(path)], targets)
+    return file_trials([path for path in paths if not is_added(path)], targets)
 
 
 def _c3d(folder: Path, _: Rate) -> Iterable[SessionTrial]:
     paths = [path for path in _shown(folder.iterdir()) if path.suffix.lower() == ".c3d"]
-    return file_trials([path for path in paths if not _is_added(path)], _targets)
+    return file_trials([path for path in paths if not is_added(path)], _targets)
 
 
 def _freemocap(folder: Path, rate: Rate) -> Iterator[SessionTrial]:

@@ -14,6 +14,7 @@ from simspine.core.errors import InputError, printable
 from simspine.core.settings import read_yaml, yaml_files
 from simspine.io.atomic import write_text
 from simspine.io.calibration import calibration_files
+from simspine.io.text_tables import read_text, warn_assumed
 from simspine.workflow import up_to_date
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.config_recordings import SharedSubject
@@ -27,6 +28,7 @@ REPLACED_BY_A_RUN = (
 )  # fmt: skip
 STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log", ".workflow/done/*/**/*.done")
+MADE_BY = Path("logs", "configuration.txt")  # in the results: path of the configuration that made them
 STATE = ".workflow"  # folder in the results: Snakemake's working state; may be removed while no run is at work
 
 
@@ -152,6 +154,23 @@ def check_results(config: Config) -> None:
         raise InputError(f"{there[0]} is not of simspine, and a run would replace it. Change `results`.")
 
 
+def check_same_recordings(config: Config, path: Path) -> None:
+    """`InputError` where another configuration, which still exists, made these results of other recordings."""
+    folder, other = Path(config.results), None
+    with suppress(InputError, OSError, UnicodeDecodeError):
+        made_by = Path(read_text(folder / MADE_BY))
+        if made_by.is_file() and not made_by.samefile(path):
+            before, now = ({name: one.trials for name, one in each.subjects.items()} for each in (
+                read_config(folder / "config.yaml"), config,
+            ))  # fmt: skip
+            other = made_by if before != now else None
+    if other is not None:
+        raise InputError(
+            f"{folder} has the results of {other}, which names other subjects or recordings; a run of {path} would "
+            "replace them. Change `results` (and `name`), or add the subjects to that configuration."
+        )
+
+
 # Jobs: manifests alone decide which stages are done (`workflow/up_to_date.py`), and each job checks those of its own.
 # Snakemake only orders the jobs: it starts those without a mark, and `mark_done` sets the marks before it plans.
 
@@ -165,6 +184,9 @@ def prepare_results(results: Path, config: Path) -> None:
         for path in chain([folder], folder.rglob("*")):  # a folder that is a link is removed, not searched
             if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
                 path.unlink()
+    with suppress(OSError, InputError):
+        (results / MADE_BY).parent.mkdir(exist_ok=True)
+        write_text(results / MADE_BY, str(config.resolve()))
 
 
 @dataclass(frozen=True)
@@ -348,6 +370,14 @@ def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
             what = "failed" if state.kind == STATE_FAILED else "is out of date"
             return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} {what} ({state.why})"
     return None
+
+
+def warn_of_replaced(states: Sequence[StageState], results: Path) -> None:
+    """Warn where a run makes stages again because another version of simspine made them."""
+    count = sum(state.why.startswith("made by") for state in states if state.kind == STATE_STALE)
+    if count:
+        text = f"{count} stages of {results} were made by another version of simspine, and are made again"
+        warn_assumed(f"{text}. To keep the earlier results, stop (Ctrl-C) and copy the folder.")
 
 
 def warn_if_stale(config: Config) -> None:

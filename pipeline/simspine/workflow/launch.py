@@ -53,6 +53,7 @@ def run_workflow(
     check_inputs(settings)
     results = Path(settings.results)
     jobs.check_results(settings)
+    jobs.check_same_recordings(settings, config)
     words = ["--snakefile", str(data_folder("configs").parent / "Snakefile"), "--configfile", str(config)]
     words += ["--cores", str(cores), "--rerun-incomplete", "--workflow-profile", "none"]  # no profile of the folder
     if dry_run:
@@ -64,8 +65,10 @@ def run_workflow(
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S) as lock:
         jobs.prepare_results(results, config)
         shutil.rmtree(results / jobs.STATE, ignore_errors=True)  # of a run that was killed
-        if not options and not _unfinished(settings, partly=False):
+        unfinished = _unfinished(settings, partly=False)
+        if not options and not unfinished:
             return
+        jobs.warn_of_replaced(unfinished, results)
         (results / "logs").mkdir(exist_ok=True)
         (results / "logs/run.log").unlink(missing_ok=True)  # it may be a hard link
         with open(results / "logs/run.log", "x", encoding="utf-8") as log:
@@ -88,6 +91,7 @@ def run_here(config: Path) -> None:
     check_inputs(settings)
     results = Path(settings.results)
     jobs.check_results(settings)
+    jobs.check_same_recordings(settings, config)
     with hold_lock(results / ".lock", f"another run is at work on {results}", PATIENCE_S):
         jobs.prepare_results(results, config)
         for job, subject, trial in jobs.all_jobs(settings):

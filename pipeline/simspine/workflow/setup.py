@@ -41,7 +41,7 @@ from simspine.io.video import (
 from simspine.quality.findings import Severity
 from simspine.reconstruction.detection import Delays, given_timing
 from simspine.reconstruction.reconstruct import fit_trials, video_files
-from simspine.reconstruction.session_files import read_session
+from simspine.reconstruction.session_files import is_added, read_session
 from simspine.reconstruction.sessions import OtherSession, SessionTrial
 from simspine.reconstruction.stages import given_markers
 from simspine.synthesis.virtual_trial import virtual_rig
@@ -183,7 +183,7 @@ def write_new_config(
 ) -> str:
     """Write a configuration for files, or nothing if they do not fit; returns what to do next. person: m, kg."""
     if out.exists():
-        raise InputError(f"{out} exists already. Choose another --out, or edit it.")
+        raise InputError(f"{out} exists already. Choose another --name, or edit it.")
     subjects: dict[str, dict] = {}
     trials: dict[str, dict] = {}
     rate: int | None = None
@@ -233,6 +233,8 @@ def _marker_trials(files: Sequence[Path], marker_set: str | None) -> tuple[dict[
     trials: dict[str, dict] = {}
     said = ""
     for file in files:
+        if is_added(file):
+            raise InputError(f"{file} was written by `simspine add-spine`: it holds a result. Leave it out.")
         said += f"\n{file}: {_describe_markers(read_markers(file), marker_set)}."
         name = config_name(file.stem)
         if name in trials:

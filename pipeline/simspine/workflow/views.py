@@ -375,7 +375,8 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
     unused = {figure.name: figure.is_assumed for figure in figures if not is_result(figure, still)}
     drawn = cycle_figure(cycles, spread, unused)
     labels = {one.name: with_marks(label_with_sign(one) + NO_RESULT * (one.name in unused), one) for one in figures}
-    doubt = _doubt_of_contacts(found, events)
+    doubt, start = _doubt_of_contacts(found, events), float(found.spine.time[0])
+    begin = f" (the trial's time begins at {start:.3f} s)" if start else ""
     if doubt:
         warn_assumed(f"{found.name}: {doubt}")
     count = " and ".join(
@@ -383,7 +384,7 @@ def cycle_picture(found: SolvedTrial, events: ContactEvents, prefix: str) -> Pic
     )
     return Picture(
         "Cycles", "Angles of pelvis, trunk and limbs from contact to contact of one foot, each cycle and their mean",
-        f"From contact to contact as the configuration names them, {count}: each cycle thin, their mean thick "
+        f"From contact to contact as the configuration names them, {count}{begin}: each cycle thin, their mean thick "
         "(pale, from three on: one standard deviation of the cycles). The ± in the titles is of a single frame, "
         f"in brackets of what is not to be used. Dashed angles are assumed. {doubt}".rstrip(),
         svg=canvas.figure_svg(drawn, f"{prefix}-cycles"),
