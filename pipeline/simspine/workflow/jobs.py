@@ -184,9 +184,10 @@ def prepare_results(results: Path, config: Path) -> None:
         for path in chain([folder], folder.rglob("*")):  # a folder that is a link is removed, not searched
             if path.is_symlink() or (path.exists() and not path.is_file() and not path.is_dir()):
                 path.unlink()
-    with suppress(OSError, InputError):
-        (results / MADE_BY).parent.mkdir(exist_ok=True)
-        write_text(results / MADE_BY, str(config.resolve()))
+    if config.resolve().parent != results.resolve():  # not by the results' own copy
+        with suppress(OSError, InputError):
+            (results / MADE_BY).parent.mkdir(exist_ok=True)
+            write_text(results / MADE_BY, str(config.resolve()))
 
 
 @dataclass(frozen=True)
