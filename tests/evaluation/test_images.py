@@ -159,8 +159,20 @@ def test_points_in_other_pixels_are_doubted(tmp_path, change):
     labels, moved = read_labelled_people(tmp_path / "labels.json"), truth.copy()
     moved[..., :2] = change(truth[..., :2])
     write_results(tmp_path / "found.json", moved)
-    with pytest.warns(UserWarning, match="overlap with those labelled by .* only"):
+    with pytest.warns(UserWarning, match="of a person's size from those labelled"):
         evaluate_images({"x": read_found_people(tmp_path / "found.json", tmp_path / "labels.json")}, labels)
+
+
+def test_a_detector_of_few_points_is_not_doubted(tmp_path, recwarn):
+    """The box of a spine is narrow."""
+    write_labels(tmp_path / "labels.json", people())
+    spine = people()
+    others = [i for i, name in enumerate(TABLE.names) if name not in SPINETRACK_REGIONS["spine"]]
+    spine[:, others] = 0
+    write_results(tmp_path / "found.json", spine)
+    found = read_found_people(tmp_path / "found.json", tmp_path / "labels.json")
+    evaluate_images({"x": found}, read_labelled_people(tmp_path / "labels.json"))
+    assert not [warning for warning in recwarn if "those labelled" in str(warning.message)]
 
 
 def test_people_who_are_listed_twice_are_refused(tmp_path):

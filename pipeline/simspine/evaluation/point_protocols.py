@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from simspine.anatomy.curvature import SPINE_MARKERS
+from simspine.core.arrays import mean_of_known
 from simspine.core.errors import InputError
 from simspine.core.skeletons import SPINETRACK_REGIONS, load_skeleton
 from simspine.evaluation import metrics
@@ -141,7 +142,7 @@ POINT_SETS = {
     "15": tuple(_SPINETRACK_NAME_OF[name] for name in SPINE_MARKERS),
     "37": SPINETRACK_TABLE.names,
 }
-LEAST_BOX_OVERLAP = 0.4  # median share of the union: boxes of points are smaller than those of people
+MOST_CENTRE_DISTANCE = 0.5  # of a person's box, its diagonal: between the mean points of found and labelled people
 OTHER_LABELS = {"COCO": 17, "Halpe26": 26}  # label sets: their points are the first ones of SpineTrack's
 ALL_SUBSETS, PUBLISHED_AUC_COLUMN = "all", "AUC"
 _THRESHOLDS_TEXT = "; ".join(
@@ -223,22 +224,20 @@ def _warn_of_other_places(method: str, people: ImagePeople, labels: ImagePeople)
     found_in: dict[str, list[int]] = {}
     for i, image in enumerate(people.image):
         found_in.setdefault(image, []).append(i)
-    best = [
-        _box_overlap(box, people.box[found_in[image]]).max()
-        for image, box, crowd in zip(labels.image, labels.box, labels.crowd, strict=True)
-        if image in found_in and not crowd
-    ]
-    if best and (usual := float(np.median(best))) < LEAST_BOX_OVERLAP:
-        text = f"{method}: boxes of the people found overlap with those labelled by {usual:.0%} only (median)"
+    found = np.where(people.keypoints[..., 2:] > 0, people.keypoints[..., :2], np.nan)
+    distances = []
+    for i, image in enumerate(labels.image):
+        seen = labels.keypoints[i, :, 2] > 0
+        if image in found_in and seen.any():
+            centre = labels.keypoints[i, seen, :2].mean(0)
+            others = mean_of_known(found[found_in[image]][:, seen], 1)
+            distances.append(
+                np.nanmin(np.linalg.norm(others - centre, axis=1), initial=np.inf) / np.linalg.norm(labels.box[i, 2:])
+            )
+    usual = float(np.median(distances)) if distances else 0.0
+    if MOST_CENTRE_DISTANCE < usual < np.inf:
+        text = f"{method}: the people found are {usual:.1f} of a person's size from those labelled (median)"
         warn_assumed(f"{text}. Are points in px of the whole image, x before y, and images numbered as the labels'?")
-
-
-def _box_overlap(box: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n,): intersection over union of a box (4,) with others (n, 4), left, top, width, height."""
-    low = np.maximum(box[:2], others[:, :2])
-    high = np.minimum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    common = np.clip(high - low, 0.0, None).prod(1)
-    return common / np.maximum(box[2:].prod() + others[:, 2:].prod(1) - common, 1e-9)
 
 
 def _judged_points(people: ImagePeople, labels: ImagePeople) -> JudgedPoints:
