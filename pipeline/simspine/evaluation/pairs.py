@@ -13,9 +13,9 @@ from simspine.evaluation import metrics
 from simspine.evaluation.point_sources import PointSequence
 from simspine.evaluation.tables import ROOT_POINT, TableCell, TableRow, action_row, in_row_order, trial_key
 from simspine.io.text_tables import warn_assumed
+from simspine.vision.side_swaps import mirror_indices
 
 MIN_POINTS_FOR_AXES = 4  # of a frame
-OTHER_SIDE = {"L": "R", "R": "L"}  # first letters of points on one side
 DOUBT_SHARE = 1 / 3  # of the error that remains with other axes or sides
 MIN_DOUBT_RAD = np.radians(20.0)  # a smaller turn is an error of the method
 DISTANCE_MEASURES = ("world", "rooted", "scaled", "aligned")
@@ -150,9 +150,7 @@ def _doubt_of_axes(pair: PointPair) -> str:
     estimate, truth = (xyz - mean_of_known(xyz, 1)[:, None] for xyz in (estimate, truth))
     turn = kabsch(truth[both].T @ estimate[both])
     angle = float(rotation_angle(turn))
-    mirrored = [OTHER_SIDE.get(name[:1], "") + name[1:] for name in pair.names]
-    mirrored = [other if other in pair.names else name for name, other in zip(pair.names, mirrored, strict=True)]
-    exchanged = columns_by_name(estimate, pair.names, mirrored)
+    exchanged = estimate[:, mirror_indices(pair.names)]
     error, turned_error, exchanged_error = (
         metrics.rms_or_nan(metrics.finite_values([xyz - truth])) for xyz in (estimate, estimate @ turn.T, exchanged)
     )

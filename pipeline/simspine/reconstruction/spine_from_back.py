@@ -273,10 +273,10 @@ def _doubts_of_line(
         yield warning("back_line", text, frames=turned)
     known = np.flatnonzero(np.isfinite(lengths)).tolist()
     rights = [] if dimples is None else dimples[:, 1] - dimples[:, 0]
-    hollow = [k for k in known if len(rights) and _reversal_of_curves(curves[k], rights[k]) > MAX_REVERSAL_M]
-    if hollow:
+    backwards = [k for k in known if len(rights) and _reversal_of_curves(curves[k], rights[k]) > MAX_REVERSAL_M]
+    if backwards:
         text = "if the PSIS are right, the upper back is hollower than the lower; left and right may be exchanged."
-        yield warning("back_line", text, frames=hollow)
+        yield warning("back_line", text, frames=backwards)
 
 
 def _check_curves_of_back(curve: np.ndarray, dimples: np.ndarray) -> None:

@@ -78,6 +78,11 @@ class _Tracked:
     people_in_frames: list[list[tuple[np.ndarray, np.ndarray]]]
     tracks: list[_Track]
 
+    @property
+    def lasting_tracks(self) -> list[_Track]:
+        """Tracks of people who are seen for long, see `MIN_TRACK_SHARE`."""
+        return [track for track in self.tracks if len(track.frames) >= MIN_TRACK_SHARE * len(self.frames)]
+
 
 def associate_person(
     people: np.ndarray,
@@ -115,8 +120,7 @@ def tracks_of_people(
     empty where nobody was seen for long enough.
     """
     tracked = _track_people(people, cameras, skeleton, rate)
-    lasting = [track for track in tracked.tracks if len(track.frames) >= MIN_TRACK_SHARE * len(tracked.frames)]
-    lasting.sort(key=lambda track: -track.seen)
+    lasting = sorted(tracked.lasting_tracks, key=lambda track: -track.seen)
     return _gather_detections(tracked, lasting, rate)
 
 
@@ -302,15 +306,9 @@ def _distances_m(track: _Track, point: np.ndarray) -> np.ndarray:
     return np.linalg.norm(mean_of_known(np.array(track.positions), 1) - point, axis=-1)
 
 
-def _others_of(track: _Track, tracked: _Tracked) -> list[_Track]:
-    """Other people who are seen for long."""
-    least = MIN_TRACK_SHARE * len(tracked.frames)
-    return [one for one in tracked.tracks if one is not track and len(one.frames) >= least]
-
-
 def _check_named_place(point: np.ndarray, track: _Track, tracked: _Tracked) -> None:
     """Raise where none of several people is ever near the place (3,) m that was named; warn where two are as near."""
-    others = _others_of(track, tracked)
+    others = [one for one in tracked.lasting_tracks if one is not track]
     named = f"detection.person is [{', '.join(f'{value:g}' for value in point)}] m"
     if _distances_m(track, point).min() > MAX_PLACE_DISTANCE_M:
         places = names_text([_usual_place(one) for one in (track, *others)])
@@ -329,7 +327,7 @@ def _check_named_place(point: np.ndarray, track: _Track, tracked: _Tracked) -> N
 def _warn_of_others(track: _Track, tracked: _Tracked) -> None:
     """Warn where others are seen for long, of whom one may be the person meant."""
     frames = len(tracked.frames)
-    others = _others_of(track, tracked)
+    others = [one for one in tracked.lasting_tracks if one is not track]
     if others:
         about = [f"at {_usual_place(one)} m in {len(one.frames)} frames" for one in (track, *others)]
         text = f"{len(about)} people are seen for long. The one {about[0]} of {frames} is followed"

@@ -156,14 +156,16 @@ def check_results(config: Config) -> None:
 
 def check_same_recordings(config: Config, path: Path) -> None:
     """`InputError` where another configuration, which still exists, made these results of other recordings."""
+
+    def recordings(of: Config) -> dict:
+        return {name: person.trials for name, person in of.subjects.items()}
+
     folder, other = Path(config.results), None
-    with suppress(InputError, OSError, UnicodeDecodeError):
+    with suppress(InputError, OSError):
         made_by = Path(read_text(folder / MADE_BY))
-        if made_by.is_file() and not made_by.samefile(path):
-            before, now = ({name: one.trials for name, one in each.subjects.items()} for each in (
-                read_config(folder / "config.yaml"), config,
-            ))  # fmt: skip
-            other = made_by if before != now else None
+        is_another = made_by.is_file() and not made_by.samefile(path)
+        if is_another and recordings(read_config(folder / "config.yaml")) != recordings(config):
+            other = made_by
     if other is not None:
         raise InputError(
             f"{folder} has the results of {other}, which names other subjects or recordings; a run of {path} would "
