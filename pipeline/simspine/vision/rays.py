@@ -139,8 +139,9 @@ def truncated_misfit(rays: Rays, xyz: np.ndarray, limit: np.ndarray) -> np.ndarr
 # Robust least squares: from a seed to the point that the consistent views agree on.
 
 
+_AGREEING = 0.25  # squared error / limit²: half the limit, up to which `robust_weight` does not fall to 0
 _MAX_STEP_M = 0.5  # m; a longer Gauss–Newton step leaves the region where the linearisation is valid
-_CONVERGED_STEP_M = 1e-9  # m
+_CONVERGED_STEP_M = 1e-6  # m
 _MAX_ITERATIONS = 12
 
 
@@ -170,17 +171,23 @@ class RefinedPoints:
 
 
 def solve_points(
-    rays: Rays, huber: np.ndarray, limit: np.ndarray, expected: tuple[np.ndarray, np.ndarray] | None = None
+    rays: Rays,
+    huber: np.ndarray,
+    limit: np.ndarray,
+    expected: tuple[np.ndarray, np.ndarray] | None = None,
+    start: np.ndarray | None = None,
 ) -> RefinedPoints:
     """Seeds, refined by iteratively reweighted Gauss–Newton steps. huber, limit: (points,) px, the same in each frame.
 
-    expected: position (3, n) and tolerance (n,) m from the neighbouring frames, with the weight of one more view (NaN =
-    unknown). It decides where views are split evenly. Points without a seed are NaN; those with fewer than two views
-    inside the limit stay at their seeds.
+    start: (3, n) m, the first proposals, such as the points of an earlier fit. A proposal with all views within half
+    the limit is the seed at once. expected: position (3, n) and tolerance (n,) m from the neighbouring frames, with the
+    weight of one more view (NaN = unknown). It decides where views are split evenly. Points without a seed are NaN;
+    those with fewer than two views inside the limit stay at their seeds.
     """
     views, n = rays.weight.shape
     xyz, error, weight, information = (np.empty((*shape, n)) for shape in ((3,), (views,), (views,), (3, 3)))
     position, tolerance = (np.empty((3, 0)), np.empty(0)) if expected is None else expected
+    xyz[:] = np.nan if start is None else start
     limits = np.ascontiguousarray(huber), np.ascontiguousarray(limit), position, tolerance
     rank = np.arange(views)[:, None]
     if views > SEED_RANKS:  # the most confident views of each point; ties keep the order of the cameras
@@ -206,7 +213,10 @@ def robust_weight(error: float, huber: float, limit: float) -> float:
 def _solve_kernel(
     R, t, centre, normal, lens, weight, rank, huber, limit, position, tolerance, xyz, error, final, information
 ) -> None:
-    """Fills the arrays of the `RefinedPoints`, point by point; the rest as in `Rays` and `solve_points`."""
+    """Fills the arrays of the `RefinedPoints`, point by point; the rest as in `Rays` and `solve_points`.
+
+    xyz: first proposals, NaN where there are none.
+    """
     views = weight.shape[0]
     rays = np.empty((views, 3))
     for n in range(xyz.shape[1]):
@@ -214,7 +224,12 @@ def _solve_kernel(
         for v in range(views):  # world directions, of depth one along the optical axes
             for i in range(3):
                 rays[v, i] = R[v, 0, i] * normal[v, 0, n] + R[v, 1, i] * normal[v, 1, n] + R[v, 2, i]
-        x, y, z = _best_seed(R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank)
+        x, y, z = xyz[0, n], xyz[1, n], xyz[2, n]
+        _, worst = _misfit(R, t, normal, lens, weight, limit[of_point], n, x, y, z)
+        if not worst < _AGREEING:
+            x, y, z = _best_seed(
+                R, t, centre, normal, lens, weight, limit[of_point], position, tolerance, n, rays, rank
+            )
         length, steps_left = np.inf, _MAX_ITERATIONS
         while True:
             a00, a01, a02, a11, a12, a22, g0, g1, g2 = _linearise_point(
@@ -245,7 +260,7 @@ def _solve_kernel(
 def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, tolerance, n: int, rays, rank):
     """x, y, z of the proposal of a pair of views that has the least `truncated_misfit`; NaN where there is none."""
     best_x = best_y = best_z = np.nan
-    lowest, per_limit = np.inf, 1.0 / (limit * limit)
+    lowest = np.inf
     column = n % rank.shape[1]
     for first in range(len(rank)):
         a = rank[first, column]
@@ -265,13 +280,9 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
             x = (centre[a, 0] + far_a * rays[a, 0] + centre[b, 0] + far_b * rays[b, 0]) / 2
             y = (centre[a, 1] + far_a * rays[a, 1] + centre[b, 1] + far_b * rays[b, 1]) / 2
             z = (centre[a, 2] + far_a * rays[a, 2] + centre[b, 2] + far_b * rays[b, 2]) / 2
-            cost = 0.0
-            for v in range(weight.shape[0]):
-                _, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
-                r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
-                r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
-                squared = (r0 * r0 + r1 * r1) * per_limit
-                cost += weight[v, n] * (squared if squared < 1.0 else 1.0)
+            cost, worst = _misfit(R, t, normal, lens, weight, limit, n, x, y, z)
+            if worst < _AGREEING:
+                return x, y, z
             if len(tolerance):
                 dx, dy, dz = x - position[0, n], y - position[1, n], z - position[2, n]
                 apart = (dx * dx + dy * dy + dz * dz) / (tolerance[n] * tolerance[n])
@@ -279,6 +290,22 @@ def _best_seed(R, t, centre, normal, lens, weight, limit: float, position, toler
             if cost < lowest:
                 best_x, best_y, best_z, lowest = x, y, z, cost
     return best_x, best_y, best_z
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def _misfit(R, t, normal, lens, weight, limit: float, n: int, x: float, y: float, z: float):
+    """`truncated_misfit` of a point, summed over the views; the largest squared error of those that saw it / limit²."""
+    cost, worst, per_limit = 0.0, 0.0, 1.0 / (limit * limit)
+    for v in range(weight.shape[0]):
+        _, off_a, off_b = _image_offset(R, t, normal, v, n, x, y, z)
+        r0 = lens[v, 0, 0, n] * off_a + lens[v, 0, 1, n] * off_b
+        r1 = lens[v, 1, 0, n] * off_a + lens[v, 1, 1, n] * off_b
+        squared = (r0 * r0 + r1 * r1) * per_limit
+        squared = squared if squared < 1.0 else 1.0
+        cost += weight[v, n] * squared
+        if weight[v, n] > 0.0 and squared > worst:
+            worst = squared
+    return cost, worst
 
 
 @njit(cache=True, error_model="numpy", inline="always")

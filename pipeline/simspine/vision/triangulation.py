@@ -208,8 +208,7 @@ def triangulate_with_report(
 
     del lines
     expected = _expected_positions(rays, fit, grid, keypoints.rate)
-    del fit
-    fit = solve_points(rays, limits.huber, limits.limit, expected)
+    fit = solve_points(rays, limits.huber, limits.limit, expected, start=fit.xyz)
     noise = _tuned_limits(rays, fit, grid, cap=cap, huber_px=chosen.huber_px).noise
     used = fit.used.reshape(len(cameras), *grid).transpose(1, 0, 2)
     inflation = variance_inflation(_summed_squares(rays, fit).reshape(grid), used.sum(1), noise)
