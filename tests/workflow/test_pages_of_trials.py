@@ -3,13 +3,19 @@
 import json
 import re
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from command_line import call, succeeded
 
+from simspine.core.errors import InputError
 from simspine.io.hdf5 import read_store, write_store
+from simspine.report.tables import stated_mean
+from simspine.report.trial_sections import page_findings
 from simspine.workflow.jobs import steps_of_trial
+from simspine.workflow.reporting import _stored_part, write_report_of
+from simspine.workflow.results import read_trial
 from simspine.workflow.up_to_date import RunPaths, reason_not_done
 
 pytestmark = pytest.mark.slow
@@ -85,7 +91,7 @@ def test_a_job_of_a_trial_draws_its_page_last(two):
     steps = steps_of_trial(two.config, "S01", ["motion"], "b2")
     assert [step.stage for step in steps] == ["ik", "vertebrae", "quality", "export", "page"]
     (page,) = (step for step in steps if step.stage == "page")
-    assert page.task.outputs == (two.results / "report/S01_b2.html",)
+    assert page.task.outputs == (two.results / "report/S01_b2.html", two.results / "S01/page/b2.json")
     assert reason_not_done(page.manifest, page.task, page.stage) == "not made yet"
 
 
@@ -104,3 +110,22 @@ def test_a_trial_that_cannot_be_drawn_is_one_error(two):
     assert {name for name in new if name.endswith(".html")} <= {"report/S01_bow.html"}
     assert {name: after[name] for name in before} == before
     assert all(after[name].rstrip().endswith(b"</html>") for name in new if name.endswith(".html"))
+
+
+def test_the_table_of_trials_shows_what_was_stored_with_their_pages(two):
+    """The table's texts follow from stored findings and figures as from the trial itself."""
+    succeeded(call("report", "--config", two.file))
+    solved = read_trial(RunPaths(two.results, "S01"), "b2")
+    stored = _stored_part(two.config, "S01", "b2")
+    figures = (*solved.curvature_figures, *solved.clinical_figures)
+    assert [stated_mean(one, still=True) for one in stored.figures] == [stated_mean(one, still=True) for one in figures]
+    assert json.dumps([asdict(one) for one in stored.figures]) == json.dumps([asdict(one) for one in figures])
+    assert stored.section.findings == tuple(page_findings(solved.findings))
+
+
+def test_a_stored_figure_that_was_changed_is_refused(two):
+    succeeded(call("report", "--config", two.file))
+    path = RunPaths(two.results, "S01").page_facts("b2")
+    path.write_text(path.read_text().replace('"mean":', '"mean": 1, "was":', 1))
+    with pytest.raises(InputError, match=r"b2\.json is not as it was made"):
+        write_report_of(two.config)

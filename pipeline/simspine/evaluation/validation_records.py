@@ -120,7 +120,8 @@ def trial_records(dataset) -> tuple[TrialRecord, ...]:
 
 
 def _trial_record(file: DatasetFile, subject: str, name: str) -> TrialRecord:
-    trial = file.trial(subject, name, slice(0, 1))  # one frame: the fields in the file, and values for all frames
+    # No frame: the fields in the file, and values for all frames.
+    trial = file.trial(subject, name, slice(0, 0), poses=False)
 
     def get(field: str) -> np.ndarray | None:
         stored = field.replace("angles", "level_angles")
@@ -130,7 +131,7 @@ def _trial_record(file: DatasetFile, subject: str, name: str) -> TrialRecord:
     angles, status, lla, tka = (get(field) for field in ("angles", "status", "lla", "tka"))
     names, forced = trial.levels, dict(trial.forced)
     if angles is None:
-        names, angles = level_angles_of_coordinates(file.trial(subject, name).motion)
+        names, angles = level_angles_of_coordinates(file.trial(subject, name, poses=False).motion)
         forced = forced_by_ratio(names, angles)
         lla = lordosis_of_levels(names, angles) if lla is None else lla
     columns = [i for i, level in enumerate(names) if level in (*LUMBAR_LEVEL_NAMES, *NECK_LEVEL_NAMES)]

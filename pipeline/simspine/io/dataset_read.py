@@ -143,13 +143,13 @@ class DatasetFile(AbstractContextManager["DatasetFile"]):
         return str(checked_attribute(self._subject(subject), "model_file", ""))
 
     @_naming_unreadable
-    def trial(self, subject: str, trial: str, frames: slice = slice(None)) -> TrialData:
-        """One trial, or a stretch of its frames; only the chunks needed are read."""
+    def trial(self, subject: str, trial: str, frames: slice = slice(None), *, poses: bool = True) -> TrialData:
+        """One trial, or a stretch of its frames; only the chunks needed are read. poses: with those of the bodies."""
         group = self._trial(subject, trial)
         first, last, step = frames.indices(len(group["markers"]))
         if step != 1:
             raise InputError(f"frames {frames} has a step of {step}; read a stretch and thin it out yourself.")
-        return _read_trial(self, group, slice(first, max(first, last)))
+        return _read_trial(self, group, slice(first, max(first, last)), poses)
 
     @_naming_unreadable
     def array(self, subject: str, trial: str, path: str, frames: slice = slice(None)) -> np.ndarray:
@@ -230,7 +230,7 @@ def _check_even(time: np.ndarray) -> None:
             raise InputError("timestamps do not increase evenly; was the file changed?")
 
 
-def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> TrialData:
+def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice, with_poses: bool) -> TrialData:
     added = group.get(OWN_GROUP, {})
 
     def part(name: str) -> np.ndarray | None:
@@ -262,7 +262,8 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice) -> Trial
         if rotational and not name.startswith(_TURNING):
             dataset_write.require_possible_angle(name, values)
             dataset_write.require_possible_angle(f"{name}_sd", deviation)
-    poses = {checked_attribute(data, "body"): data[frames] for data in added.get("poses", {}).values()}
+    stored_poses = added.get("poses", {}).values() if with_poses else ()
+    poses = {checked_attribute(data, "body"): data[frames] for data in stored_poses}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
     arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}

@@ -26,7 +26,9 @@ REPLACED_BY_A_RUN = (
     "config.yaml", "report.html", "manifest.json", "provenance.json", "summary.json", "timings.json", "clinical.csv",
     "quality.csv", "quality.json", "logs/*", "benchmarks/*", ".workflow/*", "export/*/*",
 )  # fmt: skip
-STAGE_FOLDERS = ("keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export")
+STAGE_FOLDERS = (
+    "keypoints", "cameras", "points", "markers", "model", "kinematics", "vertebrae", "quality", "export", "page",
+)  # fmt: skip
 MADE_BY_A_RUN = (".lock", "manifests", "*/manifests", "logs/run.log", ".workflow/done/*/**/*.done")
 MADE_BY = Path("logs", "configuration.txt")  # in the results: path of the configuration that made them
 STATE = ".workflow"  # folder in the results: Snakemake's working state; may be removed while no run is at work

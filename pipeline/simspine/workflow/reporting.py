@@ -1,9 +1,11 @@
 """report.html of a data set, and a page for each trial where there are many, from the results' files."""
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from threadpoolctl import threadpool_limits
@@ -11,7 +13,9 @@ from threadpoolctl import threadpool_limits
 from simspine import __version__
 from simspine.core.errors import InputError, naming_content
 from simspine.evaluation.validation_records import trial_records
+from simspine.io.atomic import write_text
 from simspine.io.dataset_read import DatasetFile
+from simspine.quality.findings import findings_of_dicts
 from simspine.quality.observability import ClinicalFigure
 from simspine.reconstruction.headline import INFERRED_SPINE_GROUP
 from simspine.reconstruction.solved_trial import SolvedTrial
@@ -33,7 +37,7 @@ from simspine.workflow.dataset import (
 from simspine.workflow.inputs import Context, has_pages_of_trials
 from simspine.workflow.results import files_of_trial, read_trial
 from simspine.workflow.stage_files import solved_as_calibrated, tasks_of_trials
-from simspine.workflow.up_to_date import StageTask, check_as_made
+from simspine.workflow.up_to_date import RunPaths, StageTask, check_as_made, read_made_json
 from simspine.workflow.views import ContactEvents, cycle_picture
 
 MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1.4 MB a page
@@ -41,11 +45,25 @@ MAX_PLAYER_FRAMES = 1000  # frames a player holds where there are many trials: 1
 
 @dataclass(frozen=True)
 class _Part:
-    """A trial's content for the data set's page. section: only its findings, where it has a page of its own."""
+    """A trial's content for the data set's page. section: only its findings, where it has a page of its own (link)."""
 
     section: TrialSection
     link: str
     figures: tuple[ClinicalFigure, ...]
+
+    def to_dict(self) -> dict:
+        """JSON-able: what a page of many trials shows of each."""
+        findings = [finding.to_dict() for finding in self.section.findings]
+        return {"name": self.section.name, "findings": findings, "figures": [asdict(one) for one in self.figures]}
+
+    @classmethod
+    def from_dict(cls, stored: dict, link: str) -> "_Part":
+        rows: list[dict[str, Any]] = [
+            {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}
+            for row in stored["figures"]
+        ]
+        section = TrialSection(stored["name"], findings_of_dicts(stored["findings"]))
+        return cls(section, link, tuple(ClinicalFigure(**row) for row in rows))
 
 
 def page_of_trial(results: Path, subject: str, trial: str) -> Path:
@@ -59,14 +77,16 @@ def plan_page(context: Context) -> list[StageTask]:
     return tasks_of_trials(
         partial(_write_trial_page, context),
         {trial: (*files, *files_of_trial(config, paths, trial)) for trial, files in drawn.items()},
-        lambda trial: (page_of_trial(paths.results, context.subject, trial),),
+        lambda trial: (page_of_trial(paths.results, context.subject, trial), paths.page_facts(trial)),
         settings={"name": config.name, "report": config.report.model_dump()},
     )
 
 
 def _write_trial_page(context: Context, trial: str) -> None:
-    config = context.config
-    section = _part_section(_read_part(config, context.subject, trial), config, "t1", apart=True)
+    """The page, and what the data set's page shows of the trial."""
+    config, solved = context.config, _read_trial(context.config, context.subject, trial)
+    section = _whole_section(solved, config, "t1", apart=True)
+    write_text(context.paths.page_facts(trial), json.dumps(_facts(solved).to_dict(), indent=1) + "\n")
     content = ReportContent(
         title=section.name, subtitle=section.recorded, trials=(section,), notice=REPORT_NOTICE, alone=True,
         home=("../report.html", f"{config.name}, all trials"),
@@ -79,7 +99,14 @@ def write_report_of(config: Config) -> Path:
     summary = read_summary(config)
     path = Path(config.results) / "report.html"
     names = [(subject, trial) for subject in config.subjects for trial in config.trials(subject)]
-    parts = [_trial_part(config, order, *name) for order, name in enumerate(names, 1)]
+    if has_pages_of_trials(config):
+        parts = [_stored_part(config, *name) for name in names]
+    else:  # with their pictures
+        solved = (_read_trial(config, *name) for name in names)
+        parts = [
+            replace(_facts(one), section=_whole_section(one, config, f"t{order}", apart=False))
+            for order, one in enumerate(solved, 1)
+        ]
     figures: dict[str, dict[str, Sequence[ClinicalFigure]]] = {}
     for (subject, trial), part in zip(names, parts, strict=True):
         figures.setdefault(subject, {})[trial] = part.figures
@@ -92,18 +119,21 @@ def write_report_of(config: Config) -> Path:
     return path
 
 
-def _trial_part(config: Config, order: int, subject: str, trial: str) -> _Part:
-    """A trial's content for the data set's page, with its pictures unless it has a page of its own."""
-    solved, apart = _read_part(config, subject, trial), has_pages_of_trials(config)
-    section, link = TrialSection(solved.name, tuple(page_findings(solved.findings))), ""
-    if apart:
-        link = f"report/{quote(page_of_trial(Path(config.results), subject, trial).name)}"
-    else:
-        section = _part_section(solved, config, f"t{order}", apart)
-    return _Part(section, link, figures=(*solved.curvature_figures, *solved.clinical_figures))
+def _stored_part(config: Config, subject: str, trial: str) -> _Part:
+    """Of a trial with a page of its own, what was stored when that was drawn."""
+    paths = RunPaths(Path(config.results), subject)
+    link = f"report/{quote(page_of_trial(paths.results, subject, trial).name)}"
+    stored = read_made_json(paths.page_facts(trial), paths.manifest("page", trial))
+    with naming_content(paths.page_facts(trial), "what the page shows of a trial; run `simspine report` again"):
+        return _Part.from_dict(stored, link)
 
 
-def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
+def _facts(solved: SolvedTrial) -> _Part:
+    section = TrialSection(solved.name, tuple(page_findings(solved.findings)))
+    return _Part(section, "", figures=(*solved.curvature_figures, *solved.clinical_figures))
+
+
+def _whole_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) -> TrialSection:
     """A trial's section of the data set's page, or (apart) of a page of its own; cycles come first.
 
     On the data set's page, a trial whose calibration did not fit is solved with that calibration too."""
@@ -129,23 +159,22 @@ def _part_section(found: SolvedTrial, config: Config, prefix: str, apart: bool) 
 
 def page_task(config: Config) -> StageTask:
     results = Path(config.results)
-    contexts = [Context(config, subject) for subject in config.subjects]
-    videos = (video for context in contexts for trial in context.trials for video in context.capture(trial).videos)
-    inputs = [
-        results / "summary.json", results / f"{config.name}.h5",
-        *(() if has_pages_of_trials(config) else dict.fromkeys(videos)),
-        *dict.fromkeys(file for c in contexts for trial in c.trials for file in files_of_trial(config, c.paths, trial)),
-    ]  # fmt: skip
+    trials = [(Context(config, subject), trial) for subject in config.subjects for trial in config.trials(subject)]
+    drawn = (
+        file for c, trial in trials for file in (*c.capture(trial).videos, *files_of_trial(config, c.paths, trial))
+    )
+    if has_pages_of_trials(config):
+        drawn = (context.paths.page_facts(trial) for context, trial in trials)
     return StageTask(
         name="page",
-        inputs=tuple(inputs),
+        inputs=(results / "summary.json", results / f"{config.name}.h5", *dict.fromkeys(drawn)),
         outputs=(results / "report.html",),
         settings=provenance_of_results(config),
         work=partial(write_report_of, config),
     )
 
 
-def _read_part(config: Config, subject: str, trial: str) -> SolvedTrial:
+def _read_trial(config: Config, subject: str, trial: str) -> SolvedTrial:
     context = Context(config, subject)
     videos = context.capture(trial).videos
     check_as_made(context.paths, trial, "export")

@@ -56,6 +56,7 @@ class RunPaths:
     quality = partialmethod(_stored, "quality", suffix=".json")
     # The trial as a data set of its own, and (.json) its headline figures; the data set is put together from them.
     exported = partialmethod(_stored, "export")
+    page_facts = partialmethod(_stored, "page", suffix=".json")  # of a trial with a page of its own, for the data set's
 
     def seen_files(self, trial: str) -> tuple[Path, ...]:
         """Files that only trials with images have."""
@@ -371,6 +372,14 @@ def check_as_made(paths: RunPaths, trial: str, *later: str) -> list[str]:
             text = f"{paths.folder / folder}: {trial} was made from another {others[0]} than there is now"
             raise InputError(f"{text}; did a run stop in between? Run `simspine run` again.")
     return unlisted
+
+
+def read_made_json(path: Path, manifest: Path) -> dict:
+    """`read_json` of a file that a task made; `InputError` where the task's manifest lists no file of this content."""
+    content = read_json(path)
+    if file_checksum(path) not in read_task_manifest(manifest).get("outputs", {}).values():
+        raise InputError(f"{path} is not as it was made: changed, or damaged. Run `simspine run` again.")
+    return content
 
 
 def _file_checksums(outputs: tuple[Path, ...]) -> dict[str, str]:
