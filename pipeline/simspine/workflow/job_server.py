@@ -175,12 +175,13 @@ def _loaded_kernels() -> set[tuple[str, str, Any]]:
 
 
 def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> None:
-    """Load modules and kernels that a fork has loaded, for later forks."""
-    with suppress(Exception):  # forks load what cannot be loaded here
-        for name in modules:
+    """Load modules and kernels that a fork has loaded, for later forks; those load what cannot be loaded here."""
+    for name in modules:
+        with suppress(Exception):
             importlib.import_module(name)
-        load_kernels()
-        for name, kernel, types in kernels:
+    load_kernels()
+    for name, kernel, types in kernels:
+        with suppress(Exception):
             getattr(sys.modules[name], kernel).compile(types)
 
 
