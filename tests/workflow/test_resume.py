@@ -188,6 +188,16 @@ def test_a_spoilt_result_is_made_again(copied, capsys, file, spoil):
     assert copied.contents()[file] == before[file], "equal input gives equal bytes"
 
 
+def test_a_stage_warns_where_an_earlier_one_used_other_recordings(copied, recwarn):
+    """As with the files of another person under the same names: merge goes on from the points of the first."""
+    copied.run("merge", force=True)
+    assert not [item for item in recwarn if "of an earlier state" in str(item.message)]
+    calibration = copied.folder / "cameras.toml"
+    calibration.write_text(calibration.read_text() + "\n# of another day\n")
+    with pytest.warns(UserWarning, match=r"earlier state: S01 bow: detect is out of date \(cameras.toml changed\)"):
+        copied.run("merge", force=True)
+
+
 def test_force_repeats_what_is_done(copied, capsys):
     before = made(copied)
     copied.run("merge", force=True)

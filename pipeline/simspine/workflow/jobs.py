@@ -82,6 +82,11 @@ def run_stage(
     for name in subjects:
         context = Context(config, name, quiet)
         tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
+        if stage not in ("detect", "page") and not makes_dataset:  # these two look at all stages at the end
+            before = up_to_date.STAGE_NAMES[: up_to_date.STAGE_NAMES.index(stage)]
+            steps = [step for step in steps_of_trial(config, name, STAGES_OF_JOB) if step.stage in before]
+            if stale := _first_out_of_date(steps, trial):
+                _warn_of_earlier_state(stale)
         do_tasks(context, stage, tasks, force=force, speak_of_idle=not makes_dataset)
     if makes_dataset:
         from simspine.workflow.dataset import dataset_files_of_subject, export_dataset
@@ -395,12 +400,20 @@ def warn_if_trial_is_stale(results: Path, subject: str, trial: str) -> None:
     as on another computer, give no warning."""
     with suppress(InputError, OSError):
         config = read_config(results / "config.yaml").model_copy(update={"results": str(results)})
-        for step in steps_of_trial(config, subject, STAGES_OF_JOB):
-            at_hand = step.manifest.is_file() and all(file.exists() for file in step.task.inputs)
-            counts = step.trial in (None, trial) and step.stage != "page" and at_hand
-            if counts and (why := up_to_date.reason_not_done(step.manifest, step.task, step.stage)):
-                _warn_of_earlier_state(f"{subject} {trial}: {step.stage} is out of date ({why})")
-                return
+        steps = [step for step in steps_of_trial(config, subject, STAGES_OF_JOB) if step.stage != "page"]
+        if stale := _first_out_of_date(steps, trial):
+            _warn_of_earlier_state(stale)
+
+
+def _first_out_of_date(steps: Iterable[Step], trial: str | None) -> str | None:
+    """The first step of a trial (None: of all) that used other inputs, settings or code than now; and why. Those
+    without their inputs, or not made yet, are left out."""
+    for step in steps:
+        at_hand = step.manifest.is_file() and all(file.exists() for file in step.task.inputs)
+        counts = trial is None or step.trial in (None, trial)
+        if counts and at_hand and (why := up_to_date.reason_not_done(step.manifest, step.task, step.stage)):
+            return f"{step.subject} {step.trial or ''}".strip() + f": {step.stage} is out of date ({why})"
+    return None
 
 
 def _warn_of_earlier_state(stale: str) -> None:
