@@ -294,7 +294,9 @@ def test_back_does_not_replace_the_results_of_another_file(tmp_path):
     assert (about["file"], about["sha256"]) == ("../a.csv", sha256_of_file(first))
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     (tmp_path / "ben").mkdir()
-    for other in ("b.csv", "ben/a.csv"):
-        done = call("back", write_csv(tmp_path / other, LINE), "--out", tmp_path / "out")
+    for other in ("b.csv", "ben/a.csv", "a.csv"):  # the last: another person's line under the same name
+        written = write_csv(tmp_path / other, LINE)
+        written.write_text(written.read_text() + "\n")
+        done = call("back", written, "--out", tmp_path / "out")
         assert (done.exit_code, "exists already, and would be replaced" in done.output) == (2, True)
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before

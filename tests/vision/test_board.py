@@ -91,6 +91,12 @@ class TestPrints:
         points = [(7 + 2) * 0.04 / 0.0254 * 72, (5 + 2) * 0.04 / 0.0254 * 72]
         assert [float(number) for number in box[2:]] == pytest.approx(points, abs=0.01)
 
+    def test_a_picture_that_is_there_stays(self, tmp_path):
+        (tmp_path / "b.png").write_text("mine")
+        with pytest.raises(InputError, match=r"b.png exists already"):
+            write_board(tmp_path / "b.png", CHARUCO)
+        assert (tmp_path / "b.png").read_text() == "mine"
+
     def test_other_endings_are_refused(self, tmp_path):
         with pytest.raises(InputError, match=r"b.gif: the ending for a board is .pdf or .png"):
             write_board(tmp_path / "b.gif", CHARUCO)

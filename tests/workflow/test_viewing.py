@@ -167,6 +167,15 @@ def test_overlay_shows_the_points_where_no_body_was_fitted(copied, tmp_path):
         assert np.abs(image[y - 6 : y + 7, x - 6 : x + 7] - ground).max() > 80, name
 
 
+def test_a_file_that_is_there_is_not_replaced_by_a_picture_of_a_trial(finished, tmp_path):
+    """As another trial's video, by `--out cam03.mp4`."""
+    for name, words in (("cam.mp4", ("overlay", "--config", finished.file)), ("a.rrd", ("view", finished.results))):
+        (tmp_path / name).write_text("mine")
+        done = run(*words, "--out" if words[0] == "overlay" else "--rerun", tmp_path / name)
+        assert (done.exit_code, "exists already, and would be replaced" in done.stderr) == (2, True)
+        assert (tmp_path / name).read_text() == "mine"
+
+
 def test_overlay_lies_on_the_videos(filmed, tmp_path):
     from simspine.io.video import open_video
 
@@ -331,6 +340,7 @@ def test_stages_of_two_runs_are_not_shown_as_one(copied, tmp_path):
     succeeded(run(*commands["view"]))  # all that it reads is of one run
     assert "S01/export: bow was made from another" in failed(run(*commands["report"])).replace("\n", " ")
     copied.run("export")
+    (tmp_path / "o.avi").unlink()
     for name in ("report", "view", "overlay"):
         assert "drawn" not in succeeded(run(*commands[name]))
     exported = copied.results / "S01/export/bow.json"

@@ -266,8 +266,9 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
     from simspine.workflow.sessions import curvature_text
 
     folder = out or file.with_name(f"{file.stem}_spine")
-    about, place = folder / "provenance.json", os.path.relpath(file, folder)
-    if json_or_empty(about).get("file") != place:
+    about = folder / "provenance.json"
+    made_of = {"file": os.path.relpath(file, folder), "sha256": sha256_of_file(file)}
+    if not made_of.items() <= json_or_empty(about).items():  # of another file, or of what the file was before
         for name in ("provenance.json", "report.html", "spine.h5", "spine.csv"):
             require_new(folder / name)
     back = read_back_line(file, unit, line, y_down=frame == "y_down")
@@ -277,7 +278,7 @@ def back_command(file, out, line, unit, frame, heading, height, mass):
         rate=back.rate or 30.0, frame="y_up" if frame == "y_down" else frame or back.frame or "y_up",
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(about, json.dumps({"command": "simspine back", "file": place, "sha256": sha256_of_file(file)}))
+    write_text(about, json.dumps({"command": "simspine back", **made_of}))
     files = [result.save(folder / "spine.h5"), result.report(folder / "report.html")]
     say(f"{back.points.shape[0]} frame(s), a line of {back.points.shape[1]} points, read in {back.unit}")
     findings = [f"{finding.severity}: {finding.message} {finding.suggestion}" for finding in result.findings]

@@ -328,6 +328,7 @@ def write_board(path: str | os.PathLike, board: Board) -> None:
     from PIL import Image
 
     require_ending(path, "a board", BOARD_FORMATS)
+    require_new(Path(path))
     side = round(board.square / _METRES_PER_INCH * _BOARD_DPI)  # px of a square
     resolution = side * _METRES_PER_INCH / board.square  # dots per inch, at which `side` px are one square
     with atomic_path(path) as temporary:

@@ -17,6 +17,7 @@ from simspine.core.arrays import NORMAL_95
 from simspine.core.errors import InputError, names_text, naming_content, require_ending, require_known, safe_file_name
 from simspine.core.types import Camera, ForcedKind
 from simspine.estimation.fit_person import femur_lengths
+from simspine.io.atomic import require_new
 from simspine.io.dataset_read import DatasetFile
 from simspine.io.dataset_write import is_rejected
 from simspine.io.hdf5 import open_hdf5_file, read_store
@@ -295,8 +296,7 @@ def write_overlay_of_trial(
     context = Context(config, subject or next(iter(config.subjects)), quiet)
     trial = config.trials(context.subject, trial)[0]
     paths, videos = context.paths, context.capture(trial).videos
-    if out.resolve() in {video.resolve() for video in videos}:
-        raise InputError(f"{out} is a video of the trial, and would be replaced; name another file.")
+    require_new(out)
     seen, fitted = paths.keypoints(trial).is_file(), paths.vertebrae(trial).is_file()
     if seen and fitted:
         try:
@@ -332,6 +332,7 @@ def write_overlay_of_trial(
 def record_rerun(result: Path, out: Path, subject: str | None = None, trial: str | None = None) -> Path:
     """Write the recording of a trial; with cameras and videos where the result has them."""
     require_ending(out, "a Rerun recording", (".rrd",))
+    require_new(out)
     place = find_results(result, subject, trial)
     if place is None:
         write_recording(out, read_scene(result, subject, trial))
