@@ -262,8 +262,6 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice, with_pos
         if rotational and not name.startswith(_TURNING):
             dataset_write.require_possible_angle(name, values)
             dataset_write.require_possible_angle(f"{name}_sd", deviation)
-    stored_poses = added.get("poses", {}).values() if with_poses else ()
-    poses = {checked_attribute(data, "body"): data[frames] for data in stored_poses}
     arrays = {field: added[name][frames] for name, (field, _) in FRAME_ARRAYS.items() if name in added}
     arrays |= {name: added[name][()] for name in TRIAL_SHARES if name in added}
     arrays |= {name: _text_array(added[name]) for name in _TRIAL_TEXTS if name in added}
@@ -278,10 +276,15 @@ def _read_trial(dataset: DatasetFile, group: h5py.Group, frames: slice, with_pos
         require_size_of_person(f"{OWN_GROUP}/centres", arrays["centres"].xyz)
     deviation = attribute("fk_deviation_m")
     return TrialData(
-        markers, motion, **arrays, fitted_origin=origins("fitted_origin"), poses=poses,
+        markers, motion, **arrays, fitted_origin=origins("fitted_origin"),
+        poses=_poses_in(added["poses"], frames) if with_poses and "poses" in added else {},
         forced=dataset_write.forced_from_json(json.loads(attribute("forced", "{}")), f"{dataset._where}: {group.name}"),
         fk_deviation=None if deviation is None else float(deviation), withheld=attribute("withheld") is not None,
     )  # fmt: skip
+
+
+def _poses_in(group: h5py.Group, frames: slice) -> dict[str, np.ndarray]:
+    return {checked_attribute(data, "body"): data[frames] for data in group.values()}
 
 
 def _cameras_in(group: h5py.Group) -> tuple[Camera, ...]:
