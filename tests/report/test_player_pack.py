@@ -17,7 +17,7 @@ from tools.vendor_three import CHECKSUM, LIBRARY, VERSION, used_names
 
 from simspine.core.arrays import NORMAL_95
 from simspine.core.geometry import change_frame, project_one
-from simspine.report.bones import Block, Bone, bones_of_model, join_bones, joint_pairs, thin_triangles
+from simspine.report.bones import Block, Bone, bones_of_model, join_bones, joint_pairs, read_vtp, thin_triangles
 from simspine.report.scene import (
     camera_frustum,
     floor_height,
@@ -167,7 +167,7 @@ def meshes(tmp_path):
             f'<DataArray Name="connectivity">{faces}</DataArray><DataArray Name="offsets">{ends}</DataArray></Polys>'
             "</Piece></PolyData></VTKFile>"
         )
-    return tmp_path
+    return {path.name: read_vtp(path) for path in tmp_path.glob("*.vtp")}
 
 
 def test_bones_lie_where_the_model_puts_them(meshes):
@@ -180,11 +180,12 @@ def test_bones_lie_where_the_model_puts_them(meshes):
     np.testing.assert_allclose(vertebra.points.max(0), [0, 1.1, 1], atol=1e-9)
 
 
-def test_meshes_of_other_folders_are_not_read(meshes):
-    inside = meshes / "geometry"
-    inside.mkdir()
-    for folder in ("../", "..\\", f"{meshes}/"):
-        assert not bones_of_model(OSIM.replace("thoracic6_s", f"{folder}thoracic6_s"), inside)
+def test_the_folder_of_a_mesh_does_not_count(meshes):
+    """No file is read by a path in a model."""
+    for folder in ("../", "..\\", "/etc/"):
+        model = OSIM.replace("thoracic6_s", f"{folder}thoracic6_s")
+        assert len(bones_of_model(model, meshes)) == 2
+        assert not bones_of_model(model, {})
 
 
 def test_joints_join_bodies():

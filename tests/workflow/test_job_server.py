@@ -126,8 +126,14 @@ def test_a_server_that_cannot_start_leaves_the_jobs_to_their_processes(tmp_path,
 
 def test_what_cannot_be_loaded_leaves_the_rest():
     """OpenSim's bindings leave a module `swig_runtime_data4`, which cannot be imported."""
-    words = "['no_such_module', 'simspine.report.page'], [('simspine.core.geometry', 'no_such_kernel', ())]"
-    code = f"import sys; from simspine.workflow.job_server import _load; _load({words})"
-    shown = "print('simspine.report.page' in sys.modules, 'numba' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", f"{code}; {shown}"], capture_output=True, text=True, timeout=100)
+    code = """
+import sys
+from simspine.workflow.job_server import _load, _loaded_tables
+_load(
+    ["no_such_module", "simspine.report.page"], [("simspine.core.geometry", "no_such_kernel", ())],
+    [("simspine.report.page", "no_such_table"), ("simspine.report.page", "_page_template")],
+)
+print("numba" in sys.modules, ("simspine.report.page", "_page_template") in _loaded_tables())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=100)
     assert done.stdout.split() == ["True", "True"], done.stderr

@@ -2,8 +2,9 @@
 
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,26 +119,31 @@ class Bone:
     kind: str = "bone"
 
 
-def bones_of_model(osim: str, folder: Path) -> tuple[Bone, ...]:
-    """The bones in a model file's text, one or two for each body; meshes that are not in the folder are left out.
+@cache
+def packaged_meshes() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """{file: points and triangles as of `read_vtp`} of the full-body model's bones."""
+    return {path.name: read_vtp(path) for path in sorted((pose2sim_folder() / "Geometry").glob("*.vtp"))}
 
-    folder: of the meshes. Only `.vtp` meshes are read. A body's scale factors and the offset frames of its meshes are
-    applied, so that the pose of the body (4, 4) alone places them.
+
+def bones_of_model(osim: str, meshes: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> tuple[Bone, ...]:
+    """The bones in a model file's text, one or two for each body, of those of its meshes that are in `meshes`.
+
+    A body's scale factors and the offset frames of its meshes are applied, so that the pose of the body (4, 4) alone
+    places them.
     """
     found: list[Bone] = []
     for body in opensim_xml(osim).iter("Body"):
         parts: dict[str, list[Bone]] = {}
         for mesh, offset in _meshes_of_body(body):
-            file = (mesh.findtext("mesh_file") or "").strip().replace("\\", "/")
-            path = folder / Path(file).name  # no other folder's
-            if path.suffix.lower() != ".vtp" or not path.is_file():
+            file = Path((mesh.findtext("mesh_file") or "").strip().replace("\\", "/"))  # its folder does not count
+            if file.name not in meshes:
                 continue
-            points, triangles = read_vtp(path)
+            points, triangles = meshes[file.name]
             points = points * _vector_of_element(mesh, "scale_factors", 1.0)
             carrier = body.get("name", "")
-            points, triangles = thin_triangles(points, triangles, _cell_size(path.stem, carrier, len(triangles)))
+            points, triangles = thin_triangles(points, triangles, _cell_size(file.stem, carrier, len(triangles)))
             placed = points @ offset[:3, :3].T + offset[:3, 3]
-            bone = Bone(carrier, placed, triangles, _bone_kind(path.stem))
+            bone = Bone(carrier, placed, triangles, _bone_kind(file.stem))
             parts.setdefault(bone.kind, []).append(bone)
         found += [join_bones(same) for same in parts.values()]
     return tuple(found)
@@ -223,7 +229,7 @@ def bones_and_joints(model: str) -> tuple[tuple[Bone, ...], tuple[tuple[str, str
     """Bones in the text of an `.osim` file, and joints whose child has bones or is a parent; () for ''."""
     if not model:
         return (), ()
-    found = bones_of_model(model, pose2sim_folder() / "Geometry")
+    found = bones_of_model(model, packaged_meshes())
     pairs = joint_pairs(model)
     parents, boned = {a for a, _ in pairs}, {bone.body for bone in found}
     return found, tuple((a, b) for a, b in pairs if b in parents or b in boned or not found)

@@ -1,4 +1,5 @@
-"""A process that forks for each job of a run: libraries and kernels are loaded once, not once a job. Linux only.
+"""A process that forks for each job of a run: libraries, kernels and tables are loaded once, not once a job. Linux
+only.
 
 `simspine job` asks it over a socket without a file. Without an answer, the asking process does the job itself.
 """
@@ -19,8 +20,9 @@ import subprocess
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from inspect import signature
 from typing import Any
 
 from simspine.core.kernels import load_kernels
@@ -88,9 +90,9 @@ def _has_same_user(other: socket.socket) -> bool:
 
 
 def _serve_jobs(listener: socket.socket) -> None:
-    """Fork for each job until the run has ended; load the modules and kernels that forks report."""
+    """Fork for each job until the run has ended; load what forks report."""
     interrupt, own_name = signal.signal(signal.SIGINT, signal.SIG_IGN), os.environ.pop(SERVER_VARIABLE)
-    _load(PRELOADED, ())
+    _load(PRELOADED)
     reports, report_socket = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     while True:
         with suppress(ChildProcessError):
@@ -120,7 +122,7 @@ def _do_job(asking: socket.socket, report_socket: socket.socket, own_name: str) 
     """In a fork: do the job as a process of its own would, and report what was loaded. own_name: of the server."""
     from threadpoolctl import threadpool_limits
 
-    modules, kernels, code = set(sys.modules), _loaded_kernels(), 1
+    modules, kernels, tables, code = set(sys.modules), _loaded_kernels(), _loaded_tables(), 1
     try:
         message, files, _, _ = socket.recv_fds(asking, MOST_BYTES, 3)
         name, words, folder, environment = json.loads(message)
@@ -147,7 +149,7 @@ def _do_job(asking: socket.socket, report_socket: socket.socket, own_name: str) 
         traceback.print_exc()
     with suppress(Exception):  # later forks load again what is not reported
         new = [name for name in sys.modules if name not in modules and name != "__main__"]
-        report_socket.send(pickle.dumps((new, list(_loaded_kernels() - kernels))))
+        report_socket.send(pickle.dumps((new, _loaded_kernels() - kernels, _loaded_tables() - tables)))
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -174,8 +176,20 @@ def _loaded_kernels() -> set[tuple[str, str, Any]]:
     }
 
 
-def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> None:
-    """Load modules and kernels that a fork has loaded, for later forks; those load what cannot be loaded here."""
+def _loaded_tables() -> set[tuple[str, str]]:
+    """(module, name) of the package's functions without arguments whose result is kept in this process."""
+    return {
+        (name, function)
+        for name, module in list(sys.modules.items())
+        if name.startswith("simspine.")
+        for function, value in list(vars(module).items())
+        if getattr(value, "__module__", None) == name and hasattr(value, "cache_info")
+        if value.cache_info().currsize and not signature(value).parameters
+    }
+
+
+def _load(modules: Iterable[str], kernels: Iterable[tuple] = (), tables: Iterable[tuple[str, str]] = ()) -> None:
+    """Load what a fork has loaded, for later forks; those load what cannot be loaded here."""
     for name in modules:
         with suppress(Exception):
             importlib.import_module(name)
@@ -183,6 +197,9 @@ def _load(modules: Sequence[str], kernels: Sequence[tuple[str, str, Any]]) -> No
     for name, kernel, types in kernels:
         with suppress(Exception):
             getattr(sys.modules[name], kernel).compile(types)
+    for name, function in tables:
+        with suppress(Exception):
+            getattr(sys.modules[name], function)()
 
 
 if __name__ == "__main__":
