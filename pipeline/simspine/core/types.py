@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -425,10 +426,12 @@ class Markers(_PointSet, Clocked):
     def frames(self) -> int:
         return self.xyz.shape[0]
 
-    @property
+    @cached_property
     def present(self) -> np.ndarray:
         """(frames, markers) bool: where a position exists."""
-        return np.isfinite(self.xyz).all(-1)
+        known = np.isfinite(self.xyz).all(-1)
+        known.setflags(write=False)
+        return known
 
     def without_zero_weights(self) -> "Markers":
         """The markers with those of weight 0 missing."""
