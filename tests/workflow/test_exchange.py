@@ -390,8 +390,10 @@ def test_an_older_export_is_replaced_and_nothing_else(finished, exports, tmp_pat
     assert [p.name for p in mine.iterdir()] == ["thesis.txt"]
     (out / "thesis.txt").write_text("dear")
     results = sorted(finished.results.rglob("*"))
-    for folder in (out, finished.results):
-        with pytest.raises(InputError, match=r"which its manifest\.json lacks"):
+    others = {out: r"which its manifest\.json lacks", finished.results: "holds the data set synthetic"}
+    others |= {exports[kind]: f"holds an export {kind}" for kind in ("csv", "npz")}
+    for folder, said in others.items():
+        with pytest.raises(InputError, match=said):
             export_format(finished.config, "c3d", ExportChoice(), folder)
     assert (out / "thesis.txt").read_text() == "dear"
     assert sorted(finished.results.rglob("*")) == results

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
+from command_line import call
 
 from simspine.cli.main import main
 from simspine.core.errors import InputError
@@ -196,6 +198,38 @@ def test_a_stage_warns_where_an_earlier_one_used_other_recordings(copied, recwar
     calibration.write_text(calibration.read_text() + "\n# of another day\n")
     with pytest.warns(UserWarning, match=r"earlier state: S01 bow: detect is out of date \(cameras.toml changed\)"):
         copied.run("merge", force=True)
+
+
+def test_a_stage_that_was_killed_stops_the_data_set(copied):
+    """Its manifest is of before, its lock remains: `export` stated settings that were not used."""
+    copied.change(filter={"cutoff_hz": 3.0})
+    RunPaths(copied.results, "S01").manifest("merge", "bow").with_suffix(".lock").touch()
+    before = copied.contents()
+    with pytest.raises(InputError, match=r"S01 bow: merge is not done \(interrupted\); the data set would state"):
+        copied.run("export")
+    assert {name: data for name, data in copied.contents().items() if "manifests" not in name} == {
+        name: data for name, data in before.items() if "manifests" not in name
+    }
+
+
+def test_a_stage_replaces_no_files_of_others(tmp_path, copied):
+    """As `run`: results of nobody's run are somebody's files."""
+    shutil.rmtree(copied.results)
+    (copied.results / "export" / "models").mkdir(parents=True)
+    (copied.results / "export/models/S01.osim").write_text("mine")
+    with pytest.raises(InputError, match="is not of simspine, and a run would replace it"):
+        copied.run("detect")
+
+
+def test_check_leaves_the_files_of_a_data_set_with_other_trials(two_trials):
+    two_trials.run(*STAGES)
+    settings = two_trials.settings
+    del settings["subjects"]["S01"]["trials"]["again"]
+    two_trials.write(settings)
+    before = two_trials.contents()
+    done = call("check", "--config", two_trials.file, "-q")
+    assert (done.exit_code == 2, "of an earlier state" in done.stderr) == (False, True)
+    assert two_trials.contents() == before
 
 
 def test_force_repeats_what_is_done(copied, capsys):

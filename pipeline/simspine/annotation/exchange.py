@@ -143,6 +143,9 @@ def write_images(folder: Path, recording: RecordedViews, images: coco.LabelledIm
         raise InputError(f"{replaced[0]} is an image of the recording, and would be replaced; name another folder.")
     place_of_image, source = _frame_view_by_image(recording), Images(recording)
     try:
+        for path, name in ((folder / name, name) for name in images.file_names):
+            if path.exists() and path.read_bytes() != source.jpeg(*place_of_image[name]):
+                raise InputError(f"{path} is another image, and would be replaced; name another folder.")
         for name in images.file_names:
             with atomic_path(folder / name) as temporary:
                 temporary.write_bytes(source.jpeg(*place_of_image[name]))
@@ -314,7 +317,7 @@ def advance_round(
     """
     rounds = read_rounds(recording)
     if not rounds:
-        write_store(_proposals_file(recording, 1), keypoints=recording.first_guess)
+        write_store(_proposals_file(recording, 1), keypoints=recording.first_guess, images=list(recording.images))
         return _with_next_batch(recording, rounds, annotator, size=size, say=say)
     number, last = len(rounds), rounds[-1]
     folder = _rounds_folder(recording) / f"{number:02d}"
@@ -339,7 +342,8 @@ def advance_round(
         trained_by = "another program" if hook is None else hook(files)
         proposed = _read_proposed(current, files)
         count = int(np.isfinite(proposed.xy).any((1, 2, 3)).sum())
-        write_store(_proposals_file(recording, number + 1), keypoints=laid_over(current.first_guess, proposed))
+        points = laid_over(current.first_guess, proposed)
+        write_store(_proposals_file(recording, number + 1), keypoints=points, images=list(recording.images))
         rounds = _keep_rounds(recording, (*rounds[:-1], replace(last, hook=trained_by)))
         say(f"round {number}: the detector has proposed points for {count} of {recording.frames} frames")
     return _with_next_batch(recording, rounds, annotator, size=size, say=say)
@@ -383,7 +387,10 @@ def _read_proposed(recording: RecordedViews, files: RoundFiles) -> Keypoints:
 def _starting_from(recording: RecordedViews, number: int) -> RecordedViews:
     """The recording with the proposals of a round as first guess."""
     path = _proposals_file(recording, number)
-    proposed = read_store(path, ["keypoints"])["keypoints"]
+    stored = read_store(path)
+    proposed, images = stored["keypoints"], tuple(stored.get("images", recording.images))
+    if images != recording.images:
+        raise InputError(f"{path}: its points are of other images than this recording's. Choose another --out.")
     if proposed.xy.shape[:2] != recording.start.xy.shape[:2]:
         found = f"{proposed.xy.shape[:2]} frames and views, the recording {recording.start.xy.shape[:2]}"
         raise InputError(f"{path}: {found}. Choose another folder with --out.")

@@ -30,6 +30,7 @@ from simspine.vision.merge_mocap import resample_markers
 from simspine.vision.synchronise import Timing
 from simspine.workflow.config import read_config
 from simspine.workflow.inputs import PACKAGED_PREFIX, capture_of_config, timing_in
+from simspine.workflow.jobs import warn_if_trial_is_stale
 from simspine.workflow.up_to_date import RunPaths
 from simspine.workflow.views import choose_trial
 
@@ -150,6 +151,7 @@ def _of_results(folder: Path, target: Target) -> RecordedViews:
     ]
     person, name = choose_trial(trials, target.subject, target.trial, str(folder))
     paths = RunPaths(folder, person)
+    warn_if_trial_is_stale(folder, person, name)
     stored = read_store(paths.keypoints(name))
     cameras = stored["cameras"]
     if paths.cameras(name).is_file():

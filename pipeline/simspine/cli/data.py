@@ -94,10 +94,10 @@ def check_quality_command(config, quiet):
     """
     from simspine.quality.assess import severity_exit_code
     from simspine.workflow.jobs import warn_if_stale
-    from simspine.workflow.results import print_quality, write_quality
+    from simspine.workflow.results import print_quality, read_verdicts, write_quality
 
-    verdicts = write_quality(config)
-    warn_if_stale(config)
+    # Files of a data set with other trials or settings stay as they are.
+    verdicts = read_verdicts(config) if warn_if_stale(config, None) else write_quality(config)
     if not quiet:
         print_quality(config, verdicts)
     sys.exit(severity_exit_code(verdicts))

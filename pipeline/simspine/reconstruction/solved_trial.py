@@ -58,6 +58,9 @@ class SolvedTrial(Unchanging):
         if len(set(frames)) > 1:
             lengths = f"markers, kinematics, vertebrae and quality of {frames} frames"
             raise InputError(f"{self.name}: {lengths}, which are not of one run. Run `simspine run` again.")
+        if self.cameras and self.videos and len(self.cameras) != len(self.videos):
+            counts = f"{len(self.videos)} videos now, but results of {len(self.cameras)} cameras"
+            raise InputError(f"{self.name}: {counts}. Run `simspine run` again.")
         if self.keypoints is not None and self.triangulation is not None:
             self._set(**_seen_at(self.markers, self.keypoints, self.triangulation, self.timing))
 

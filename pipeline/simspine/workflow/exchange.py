@@ -129,7 +129,7 @@ def export_format(config: Config, kind: str, choice: ExportChoice, out: Path | N
         if kind in ("coco", "npz"):
             _warn_of_image_numbers(config)
         target = results / "exchange" / kind if out is None else out
-        _check_replaceable(target)
+        _check_replaceable(target, config.name, kind)
         with atomic_folder(target, ours=re.compile(".*")) as folder:
             files = _WRITER_OF_FORMAT[kind](folder, source)
             if origin["notice"]:
@@ -162,10 +162,15 @@ def _splits(subjects: Sequence[str], test: tuple[str, ...] | None) -> dict[str, 
     return {split: names for split, names in parts.items() if names}
 
 
-def _check_replaceable(target: Path) -> None:
-    """Raise `InputError` unless the target is absent, empty, or a simspine export without other files."""
+def _check_replaceable(target: Path, name: str, kind: str) -> None:
+    """Raise `InputError` unless the target is absent, empty, or an export of the same name and format without other
+    files."""
     if (target / MANIFEST_FILE).is_file():
         manifest = recordings.read_dataset_manifest(target)
+        is_data_set = "provenance.json" in manifest["files"]  # as a run makes it
+        if is_data_set or (manifest.get("name"), manifest.get("format")) != (name, kind):
+            found = f"the data set {manifest.get('name')}" if is_data_set else f"an export {manifest.get('format')}"
+            raise InputError(f"{target} holds {found}, and would be replaced. Name another folder with --out.")
         listed = {MANIFEST_FILE, *manifest["files"], *([BIDS_IGNORE_FILE] if manifest.get("format") == "bids" else [])}
         existing = {path.relative_to(target).as_posix() for path in target.rglob("*") if not path.is_dir()}
         if others := sorted(existing - listed, key=lambda name: (name.startswith("."), name)):

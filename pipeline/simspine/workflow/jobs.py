@@ -19,7 +19,7 @@ from simspine.workflow import up_to_date
 from simspine.workflow.config import Config, read_config
 from simspine.workflow.config_recordings import SharedSubject
 from simspine.workflow.inputs import Context, has_pages_of_trials
-from simspine.workflow.up_to_date import RunPaths, StageTask
+from simspine.workflow.up_to_date import CHANGED_BY_HAND, RunPaths, StageTask
 
 CAPTURE_JOB = "capture"  # the job that makes a virtual capture
 REPLACED_BY_A_RUN = (
@@ -78,7 +78,7 @@ def run_stage(
     subjects = list(config.subjects) if subject is None else [subject]
     for name in subjects:
         config.trials(name, trial)  # both must exist
-    check_subjects(config, subjects)
+    check_results(config)
     for name in subjects:
         context = Context(config, name, quiet)
         tasks = [task for task in tasks_of_stage(stage, context) if trial is None or task.whole or task.name == trial]
@@ -99,6 +99,9 @@ def run_stage(
         for name in ready if trial else [name for name in ready if name not in subjects]:  # anew if stale
             context = Context(config, name, quiet)
             do_tasks(context, stage, tasks_of_stage(stage, context), speak_of_idle=False)
+        for name in ready:
+            for one in config.trials(name):
+                Context(config, name, quiet).capture(one)  # its recordings must be there
         if stale := first_stale(config, ready):
             raise InputError(f"{stale}; the data set would state settings that were not used. Run `simspine run`.")
         part = f": {', '.join(ready)} of {len(config.subjects)} subjects" if len(ready) < len(config.subjects) else ""
@@ -372,27 +375,40 @@ def stage_states(config: Config) -> list[StageState]:
 
 
 def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
-    """The first stage of these subjects that failed, or used other inputs, settings or code than now; and why. Neither
-    pages nor the files of a virtual capture are part of a data set."""
-    for state in stage_states(config):
-        counts = state.subject in subjects and state.stage not in ("page", "inputs", CAPTURE_JOB)
-        if counts and state.kind in (STATE_STALE, STATE_FAILED):
-            what = "failed" if state.kind == STATE_FAILED else "is out of date"
-            return f"{state.subject} {state.trial or ''}".strip() + f": {state.stage} {what} ({state.why})"
+    """The first stage of these subjects (None: of all) that failed, used other inputs, settings or code than now, or is
+    not done while later ones are; and why. Neither pages nor the files of a virtual capture are part of a data set."""
+    left_out = ("page", "inputs", CAPTURE_JOB)
+    states = [one for one in stage_states(config) if one.subject in subjects and one.stage not in left_out]
+    waiting = {state.subject for state in states if state.kind == STATE_WAITING}
+    for state in states:
+        is_open = state.subject in waiting and state.kind in (STATE_OPEN, STATE_RUNNING)
+        if is_open or state.kind in (STATE_STALE, STATE_FAILED):
+            what = {STATE_FAILED: "failed", STATE_STALE: "is out of date"}.get(state.kind, "is not done")
+            name = " ".join(filter(None, (state.subject, state.trial))) or "all subjects"
+            return f"{name}: {state.stage} {what}" + f" ({state.why})" * bool(state.why)
     return None
 
 
 def warn_of_replaced(states: Sequence[StageState], results: Path) -> None:
-    """Warn where a run makes stages again because another version of simspine made them."""
-    count = sum(state.why.startswith("made by") for state in states if state.kind == STATE_STALE)
-    if count:
-        text = f"{count} stages of {results} were made by another version of simspine, and are made again"
+    """Warn where a run replaces results of another version of simspine, of other recordings, or changed by hand."""
+    stale = [state for state in states if state.kind == STATE_STALE]
+    count = sum(state.why.startswith("made by") for state in stale)
+    texts = [f"{count} stages of {results} were made by another version of simspine, and are made again"] * bool(count)
+    for state in stale:
+        is_recording = state.stage in ("detect", "merge") and state.why.endswith(" changed")
+        if (is_recording and state.why != "settings changed") or state.why.endswith(CHANGED_BY_HAND):
+            name = " ".join(filter(None, (state.subject, state.trial))) or "all subjects"
+            texts.append(f"{state.why}; results of {name} in {results} are replaced")
+    for text in texts:
         warn_assumed(f"{text}. To keep the earlier results, stop (Ctrl-C) and copy the folder.")
 
 
-def warn_if_stale(config: Config) -> None:
-    if stale := first_stale(config, config.subjects):
+def warn_if_stale(config: Config, *more: None) -> bool:
+    """Warn where a stage of a subject is stale (None: also where one of all is); whether that is so."""
+    stale = first_stale(config, [*config.subjects, *more])
+    if stale:
         _warn_of_earlier_state(stale)
+    return stale is not None
 
 
 def warn_if_trial_is_stale(results: Path, subject: str, trial: str) -> None:

@@ -200,6 +200,7 @@ def source_files(stage: str) -> list[Path]:
     return sorted(file for file in found if "__pycache__" not in file.parts)
 
 
+CHANGED_BY_HAND = "is not as it was made"
 MADE_BY_KEY = {"keypoints": "detect", "markers": "merge", "model": "scale", "kinematics": "ik"}
 MADE_BY_KEY |= {"cameras": "triangulate", "points": "triangulate"}
 
@@ -342,7 +343,7 @@ def manifest_difference(entry: dict, fingerprint: dict, outputs: tuple[Path, ...
     found = _file_checksums(outputs)
     if entry["outputs"] != found:
         names = [name for name in found if entry["outputs"].get(name) != found[name]]
-        return f"{names[0] if names else 'the list of its files'} is not as it was made"
+        return f"{names[0] if names else 'the list of its files'} {CHANGED_BY_HAND}"
     return None
 
 

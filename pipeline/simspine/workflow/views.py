@@ -309,6 +309,8 @@ def write_overlay_of_trial(
     cameras = list(stored["cameras"] if found is None else found.cameras)
     if not cameras:
         raise InputError(f"{trial} was seen by no camera to draw it in; `simspine view` shows it in space.")
+    if videos and len(videos) != len(cameras):
+        raise InputError(f"{trial} has {len(videos)} videos now, but results of {len(cameras)} cameras. Run it again.")
     names = [c.name for c in cameras]
     require_known("camera", () if camera is None else (camera,), names)
     views = range(len(names)) if camera is None else [names.index(camera)]
