@@ -293,7 +293,16 @@ def test_camera_names_of_a_calibration_write_nowhere_else(tmp_path, evil):
     with pytest.raises(InputError, match="would count as a frame of these points"):  # frame 1 is no longer labelled
         write_annotation_file("openpose", out / "points", recording, fewer)
     write_annotation_file("coco", out / "labels.json", recording, labels)
-    write_images(out / "images", recording, labelled_images_of(recording, labels))
+    shown = labelled_images_of(recording, labels)
+    for _ in range(2):  # the second time replaces equal pictures
+        write_images(out / "images", recording, shown)
+    first = out / "images" / shown.file_names[0]
+    picture = first.read_bytes()
+    first.write_text("mine")
+    with pytest.raises(InputError, match="is another image, and would be replaced"):
+        write_images(out / "images", recording, shown)
+    assert first.read_text() == "mine"
+    first.write_bytes(picture)
     keypoints = Keypoints(["Hip"], 50, np.ones((1, 4, 1, 2)), np.ones((1, 4, 1)))
     write_keypoints(out / "more", keypoints, recording.views)
     made = set(tmp_path.rglob("*")) - before

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -272,3 +272,7 @@ def test_rounds_of_another_recording_are_refused(plain, tmp_path):
     other = open_target(Target(str(tmp_path / "other"), home=plain.home))
     with pytest.raises(InputError, match="--out"):
         with_proposals(other)
+    same_length = replace(plain)
+    vars(same_length)["images"] = ("0" * 32, *plain.images[1:])  # another first video at the same path
+    with pytest.raises(InputError, match=r"proposals\.h5: its points are of other images than this recording's"):
+        with_proposals(same_length)

@@ -197,6 +197,17 @@ def test_what_another_version_made_is_said_before_it_is_replaced(recwarn):
         warn_of_replaced(states, Path("results"))
 
 
+@pytest.mark.parametrize(("stage", "why"), [
+    ("merge", "walk.c3d changed"), ("export", "walk.mot is not as it was made"), ("ik", "settings changed"),
+    ("ik", "walk.h5 changed"), ("detect", "settings changed"),
+])  # fmt: skip
+def test_results_of_other_recordings_or_changed_by_hand_are_named_before_they_are_replaced(stage, why, recwarn):
+    warn_of_replaced([StageState(stage, "S01", "walk", STATE_STALE, why)], Path("results"))
+    said = [str(item.message) for item in recwarn]
+    named = [f"{why}; results of S01 walk in results are replaced. To keep"] if "walk." in why and stage != "ik" else []
+    assert [text[: len(start)] for text, start in zip(said, named, strict=True)] == named
+
+
 def of_markers(results, file):
     trials = {"walk": {"markers": str(file)}}
     return check_config({"name": "a", "results": str(results), "subjects": {"S01": {"trials": trials}}})

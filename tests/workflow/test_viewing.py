@@ -184,6 +184,17 @@ def test_overlay_lies_on_the_videos(filmed, tmp_path):
     assert open_video(out).frames > 0
 
 
+def test_a_video_that_was_left_out_puts_no_body_on_another_ones_pictures(filmed, tmp_path):
+    """The body as the third camera saw it lay on the fourth one's pictures; the report ended in an `IndexError`."""
+    settings = filmed.settings
+    settings["subjects"]["S01"]["trials"]["bow"]["videos"].pop(0)
+    filmed.write(settings)
+    for words in (("report",), ("overlay", "--camera", "cam03", "--out", tmp_path / "o.avi", "-q")):
+        said = failed(run(*words, "--config", filmed.file))
+        assert "3 videos now, but results of 4 cameras. Run" in said.replace("\n", " ")
+    assert not list(tmp_path.glob("o.avi"))
+
+
 def test_many_trials_have_pages_of_their_own(copied, monkeypatch):
     monkeypatch.setattr(inputs, "MAX_TRIALS_ON_ONE_PAGE", 0)
     assert run("report", "--config", copied.file).exit_code == 0
