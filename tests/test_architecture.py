@@ -22,7 +22,7 @@ ROOMS = re.findall(r"^\| `([a-z]+)/` \|", PAGE, re.MULTILINE)
 CONTRACT = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
 
 MOST_MODULES = 220
-MOST_LINES = 55655
+MOST_LINES = 55653
 MOST_LINES_OF_A_MODULE = 500
 MOST_LINES_OF_A_FUNCTION = 80
 MOST_PARAMETERS = 8

@@ -375,14 +375,12 @@ def stage_states(config: Config) -> list[StageState]:
 
 
 def first_stale(config: Config, subjects: Collection[str | None]) -> str | None:
-    """The first stage of these subjects (None: of all) that failed, used other inputs, settings or code than now, or is
-    not done while later ones are; and why. Neither pages nor the files of a virtual capture are part of a data set."""
-    left_out = ("page", "inputs", CAPTURE_JOB)
-    states = [one for one in stage_states(config) if one.subject in subjects and one.stage not in left_out]
-    waiting = {state.subject for state in states if state.kind == STATE_WAITING}
-    for state in states:
-        is_open = state.subject in waiting and state.kind in (STATE_OPEN, STATE_RUNNING)
-        if is_open or state.kind in (STATE_STALE, STATE_FAILED):
+    """The first stage of these subjects (None: of all) that failed, used other inputs, settings or code than now, is at
+    work, or was interrupted; and why. Neither pages nor the files of a virtual capture are part of a data set."""
+    for state in stage_states(config):
+        counts = state.subject in subjects and state.stage not in ("page", "inputs", CAPTURE_JOB)
+        is_interrupted = state.kind == STATE_OPEN and state.why
+        if counts and (is_interrupted or state.kind in (STATE_STALE, STATE_FAILED, STATE_RUNNING)):
             what = {STATE_FAILED: "failed", STATE_STALE: "is out of date"}.get(state.kind, "is not done")
             name = " ".join(filter(None, (state.subject, state.trial))) or "all subjects"
             return f"{name}: {state.stage} {what}" + f" ({state.why})" * bool(state.why)
